@@ -1,0 +1,29 @@
+#!/bin/sh
+# Installs what the tests need besides Python packages: Redis, Node.js, Chromium and the official
+# JavaScript SDK. Does nothing when everything is there.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+. "$here/debian.sh"
+
+missing=
+command -v redis-server >/dev/null 2>&1 || missing="$missing redis-server"
+command -v chromium >/dev/null 2>&1 || missing="$missing chromium"
+command -v node >/dev/null 2>&1 || missing="$missing nodejs"
+command -v npm >/dev/null 2>&1 || missing="$missing npm"
+if [ -n "$missing" ]; then
+    echo "installing Debian packages:$missing ..."
+    # shellcheck disable=SC2086
+    install_packages $missing
+fi
+
+modules=$here/../.cache/node
+mkdir -p "$modules"
+if ! cmp -s "$here/e2e/js/package.json" "$modules/package.json"; then
+    echo "installing the JavaScript SDK ..."
+    cp "$here/e2e/js/package.json" "$modules/package.json.new"
+    mv "$modules/package.json.new" "$modules/package.json"
+    if ! npm install --prefix "$modules" --silent --no-audit --no-fund --ignore-scripts; then
+        rm -f "$modules/package.json"
+        exit 1
+    fi
+fi
