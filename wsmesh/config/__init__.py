@@ -1,0 +1,1 @@
+"""Configuration: frozen sections, loading from TOML, environment and files, explaining faults."""

@@ -1,0 +1,138 @@
+"""Checks across options: what no single option can know. All of them are run, always."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Set
+
+from wsmesh.config.channel_checks import channel_faults
+from wsmesh.config.faults import Fault, did_you_mean
+from wsmesh.config.key_checks import token_faults
+from wsmesh.config.listener_checks import (
+    api_faults,
+    listener_faults,
+    origin_faults,
+    proxy_faults,
+    tls_faults,
+)
+from wsmesh.config.sections import Config
+from wsmesh.config.strategies import Strategies
+from wsmesh.config.units import format_duration, format_size
+from wsmesh.config.values import quoted
+
+_HOOK = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*(?:\.[^\W\d]\w*)*")
+
+
+def check(config: Config, strategies: Strategies) -> list[Fault]:
+    """Return everything that is wrong with options that are each right by themselves.
+
+    :param strategies: the names that may be chosen.
+    """
+    return [
+        *listener_faults(config),
+        *tls_faults(config),
+        *proxy_faults(config),
+        *origin_faults(config),
+        *api_faults(config),
+        *token_faults(config),
+        *channel_faults(config),
+        *_lease_faults(config),
+        *_client_faults(config),
+        *_limit_faults(config),
+        *_scaling_faults(config),
+        *_strategy_faults(config, strategies),
+        *_app_faults(config),
+    ]
+
+
+def advise(config: Config) -> list[str]:
+    """Return what works but should be looked at, one line each."""
+    node, advice = config.node, []
+    if node.node_timeout < 2 * node.heartbeat_interval:
+        advice.append(
+            f"node.node_timeout: {format_duration(node.node_timeout)} is less than twice "
+            "node.heartbeat_interval, so one lost heartbeat ends the lease"
+        )
+    if not config.client.ping_interval:
+        advice.append("client.ping_interval: 0s leaves connections open whose client is gone")
+    return advice
+
+
+def _lease_faults(config: Config) -> Iterator[Fault]:
+    node = config.node
+    if node.node_timeout <= node.heartbeat_interval:
+        yield Fault(
+            "node.node_timeout",
+            "expected more than node.heartbeat_interval, at best three times "
+            f"{format_duration(node.heartbeat_interval)}, found "
+            f"{format_duration(node.node_timeout)}",
+            ("node.heartbeat_interval",),
+        )
+
+
+def _client_faults(config: Config) -> Iterator[Fault]:
+    client = config.client
+    if client.ping_interval and client.pong_timeout >= client.ping_interval:
+        yield Fault(
+            "client.pong_timeout",
+            f"expected less than client.ping_interval, {format_duration(client.ping_interval)}, "
+            f"found {format_duration(client.pong_timeout)}",
+            ("client.ping_interval",),
+        )
+    if client.presence_ttl <= client.presence_update_interval:
+        yield Fault(
+            "client.presence_ttl",
+            "expected more than client.presence_update_interval, "
+            f"{format_duration(client.presence_update_interval)}, "
+            f"found {format_duration(client.presence_ttl)}",
+            ("client.presence_update_interval",),
+        )
+
+
+def _limit_faults(config: Config) -> Iterator[Fault]:
+    limits = config.limits
+    for name in ("http_header_line", "http_path_length"):
+        if getattr(limits, name) > limits.http_head_size:
+            yield Fault(
+                f"limits.{name}",
+                f"expected at most limits.http_head_size, {format_size(limits.http_head_size)}, "
+                f"found {format_size(getattr(limits, name))}",
+                ("limits.http_head_size",),
+            )
+
+
+def _scaling_faults(config: Config) -> Iterator[Fault]:
+    scaling = config.scaling
+    if scaling.scale_down_threshold >= scaling.scale_up_threshold:
+        yield Fault(
+            "scaling.scale_down_threshold",
+            f"expected less than scaling.scale_up_threshold, {scaling.scale_up_threshold:g}, "
+            f"found {scaling.scale_down_threshold:g}",
+            ("scaling.scale_up_threshold",),
+        )
+    if scaling.min_nodes > scaling.max_nodes:
+        yield Fault(
+            "scaling.min_nodes",
+            f"expected at most scaling.max_nodes, {scaling.max_nodes}, found {scaling.min_nodes}",
+            ("scaling.max_nodes",),
+        )
+
+
+def _strategy_faults(config: Config, strategies: Strategies) -> Iterator[Fault]:
+    chosen: tuple[tuple[str, str, Set[str]], ...] = (
+        ("balancer.strategy", config.balancer.strategy, strategies.balancers),
+        ("failover.strategy", config.failover.strategy, strategies.failovers),
+    )
+    for path, name, known in chosen:
+        if name not in known:
+            yield Fault(
+                path,
+                f"expected one of {', '.join(sorted(known)) or 'none, nothing is installed'}, "
+                f"found {quoted(name)}{did_you_mean(name, known)}",
+            )
+
+
+def _app_faults(config: Config) -> Iterator[Fault]:
+    module = config.app.module
+    if module and not _HOOK.fullmatch(module):
+        yield Fault("app.module", f'expected "package.module:app", found {quoted(module)}')

@@ -1,0 +1,91 @@
+"""The reference file: every option with its text, kind and default, made from the classes."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+from typing import Any
+
+import attrs
+
+from wsmesh.config.environment import PREFIX
+from wsmesh.config.options import Path, dotted, element_of, fields_of, is_section
+from wsmesh.config.sections import Config
+from wsmesh.config.showing import toml_value
+from wsmesh.config.values import ByteSize, PublicKey, Seconds, Secret
+
+_KINDS: dict[Any, str] = {
+    bool: "true or false",
+    int: "integer",
+    float: "number",
+    str: "string",
+    Seconds: "duration",
+    ByteSize: "size",
+    Secret: "secret",
+    PublicKey: "public key",
+}
+
+_HEAD = f"""\
+# wsmesh.toml: every option with its default. Keep what you change, leave out the rest.
+#
+# Durations: "250ms", "5s", "1m30s", "2h", "7d", or a number of seconds.
+# Sizes: "512B", "64KiB", "10MB", or a number of bytes.
+# Secrets and public keys: the value itself, "env:NAME" or "file:PATH".
+# Each option is also a variable: [client] ping_interval is {PREFIX}CLIENT_PING_INTERVAL.
+"""
+
+
+def reference() -> str:
+    """Return a commented TOML file that loads as `Config()`."""
+    lines = [_HEAD]
+    default = Config()
+    for attribute in fields_of(Config):
+        lines += _part((attribute.name,), attribute, getattr(default, attribute.name))
+    return "\n".join(lines) + "\n"
+
+
+def _part(path: Path, attribute: attrs.Attribute[Any], value: Any) -> Iterator[str]:
+    """Yield a table, or an array of tables, with what is in it."""
+    element = element_of(attribute.type)
+    if element is None:
+        yield from _section(f"[{dotted(path)}]", path, value)
+    elif value:
+        for entry in value:
+            yield from _section(f"[[{dotted(path)}]]", path, entry)
+    else:
+        # None by default, so an example that is switched off.
+        example = _section(f"[[{dotted(path)}]]", path, element(name="example"))
+        for line in "\n".join(example).splitlines():
+            yield line if line.startswith("#") or not line else f"#{line}"
+        yield ""
+
+
+def _section(header: str, path: Path, section: Any) -> Iterator[str]:
+    heading = (type(section).__doc__ or "").partition("\n")[0].partition(": ")[2]
+    yield header + (f"  # {heading}" if heading else "")
+    inner: list[tuple[Path, attrs.Attribute[Any], Any]] = []
+    for attribute in fields_of(type(section)):
+        value = getattr(section, attribute.name)
+        if is_section(attribute.type) or is_section(element_of(attribute.type)):
+            inner.append(((*path, attribute.name), attribute, value))
+        else:
+            yield from _option(attribute, value)
+    yield ""
+    for part in inner:
+        yield from _part(*part)
+
+
+def _option(attribute: attrs.Attribute[Any], value: Any) -> Iterator[str]:
+    shown = toml_value(value, attribute.type)
+    yield from textwrap.wrap(
+        f"{attribute.metadata['text']} {_kind(attribute)}; default {shown}.",
+        width=96, initial_indent="# ", subsequent_indent="# ", break_on_hyphens=False,
+    )
+    yield f"{attribute.name} = {shown}"
+
+
+def _kind(attribute: attrs.Attribute[Any]) -> str:
+    element = element_of(attribute.type)
+    kind = f"array of {_KINDS[element]}s" if element else _KINDS[attribute.type]
+    rule = getattr(attribute.validator, "rule", None)
+    return f"({kind}, {rule(attribute.type)})" if rule else f"({kind})"

@@ -1,0 +1,214 @@
+"""The sections of `wsmesh.toml` as frozen values; these classes generate the reference file.
+
+A section holds facts, never sockets or loggers, and is handed on whole (`Limits`, not `Config`)
+to the part of the node that it concerns.
+"""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from wsmesh.config.channels import ChannelSection
+from wsmesh.config.client import (
+    ClientSection,
+    PersonalChannelSection,
+    SubscriptionTokenSection,
+    TokenSection,
+)
+from wsmesh.config.limits import BatchSection, CompressionSection, LimitsSection, ProxySection
+from wsmesh.config.values import Seconds, Secret, at_least, one_of, option, within
+
+__all__ = [
+    "AppSection",
+    "BalancerSection",
+    "BatchSection",
+    "ChannelSection",
+    "ClientSection",
+    "CompressionSection",
+    "Config",
+    "EndpointsSection",
+    "FailoverSection",
+    "HTTPAPISection",
+    "HealthSection",
+    "LimitsSection",
+    "Listener",
+    "LogSection",
+    "NodeSection",
+    "PersonalChannelSection",
+    "PrometheusSection",
+    "ProxySection",
+    "ScalingSection",
+    "SubscriptionTokenSection",
+    "TLSSection",
+    "TokenSection",
+]
+
+
+@frozen(kw_only=True)
+class NodeSection:
+    """`[node]`: this process and its place in the cluster."""
+
+    name: str = option("", "Name shown to operators; empty: host name and process id.")
+    max_connections: int = option(
+        10_000, "Clients this node accepts; further ones get 503.", validator=at_least(1)
+    )
+    heartbeat_interval: Seconds = option(
+        Seconds(5.0), "How often the node renews its lease.", validator=at_least(0.1)
+    )
+    node_timeout: Seconds = option(
+        Seconds(15.0), "Lease lifetime: a silent node is given up.", validator=at_least(0.3)
+    )
+    shutdown_timeout: Seconds = option(
+        Seconds(30.0), "Longest graceful stop after SIGTERM.", validator=at_least(0)
+    )
+    dev: bool = option(
+        False,
+        "Development mode (--dev): anonymous clients, every channel with history, presence and "
+        "recovery, HTTP API without key. Loopback addresses only.",
+    )
+
+
+@frozen(kw_only=True)
+class Listener:
+    """`[[listeners]]`: one address to accept connections on."""
+
+    address: str = option(
+        "127.0.0.1:8000", 'HOST:PORT, "[::1]:8000" for IPv6, or "unix:/path/to.sock".'
+    )
+    tls: bool = option(False, "Speak TLS here, with the certificate of [tls].")
+    proxy_protocol: str = option(
+        "off",
+        'PROXY protocol v1/v2 before the first byte: "off" or "required"; never guessed.',
+        validator=one_of("off", "required"),
+    )
+    reuse_port: bool = option(False, "Set SO_REUSEPORT, so that several processes may listen.")
+    backlog: int = option(4096, "Connections the kernel queues for us.", validator=at_least(1))
+
+
+@frozen(kw_only=True)
+class TLSSection:
+    """`[tls]`: certificate for listeners with `tls = true`; read again when it changes."""
+
+    certificate: str = option("", "PEM file with the certificate chain.")
+    key: str = option("", "PEM file with the private key.")
+    minimum_version: str = option("1.2", "Oldest version spoken.", validator=one_of("1.2", "1.3"))
+    reload_interval: Seconds = option(
+        Seconds(10.0), "How often the files are checked for changes.", validator=at_least(0.05)
+    )
+
+
+@frozen(kw_only=True)
+class BalancerSection:
+    """`[balancer]`: which node a client is placed on."""
+
+    strategy: str = option("p2c", "Name of a strategy (entry points wsmesh.balancers).")
+
+
+@frozen(kw_only=True)
+class FailoverSection:
+    """`[failover]`: where clients of a lost node go."""
+
+    strategy: str = option("redispatch", "Name of a strategy (entry points wsmesh.failover).")
+
+
+@frozen(kw_only=True)
+class ScalingSection:
+    """`[scaling]`: the size of the cluster."""
+
+    scale_up_threshold: float = option(
+        0.8, "Cluster load above which a node is added.", validator=within(0.01, 1.0)
+    )
+    scale_down_threshold: float = option(
+        0.3, "Cluster load below which a node is removed.", validator=within(0.0, 0.99)
+    )
+    min_nodes: int = option(1, "Never fewer nodes.", validator=at_least(1))
+    max_nodes: int = option(10, "Never more nodes.", validator=at_least(1))
+
+
+@frozen(kw_only=True)
+class HTTPAPISection:
+    """`[http_api]`: Centrifugo's server API on /api."""
+
+    enabled: bool = option(True, "Serve /api.")
+    key: Secret = option(Secret(), "What X-API-Key must hold; without a key the API answers 401.")
+    insecure: bool = option(False, "Ask for no key. Only with dev mode.")
+
+
+@frozen(kw_only=True)
+class HealthSection:
+    """`[health]`: /health/live and /health/ready."""
+
+    enabled: bool = option(True, "Serve the health endpoints.")
+
+
+@frozen(kw_only=True)
+class PrometheusSection:
+    """`[prometheus]`: /metrics."""
+
+    enabled: bool = option(True, "Serve /metrics.")
+    public: bool = option(
+        False, "Serve it to any address; otherwise only to loopback and trusted proxies' hosts."
+    )
+
+
+@frozen(kw_only=True)
+class EndpointsSection:
+    """`[endpoints]`: WebSocket endpoints besides /connection/websocket."""
+
+    uni_websocket: bool = option(False, "Serve /connection/uni_websocket.")
+    raw_websocket: bool = option(False, "Serve /connection/raw?channel=NAME.")
+
+
+@frozen(kw_only=True)
+class AppSection:
+    """`[app]`: application hooks in Python."""
+
+    module: str = option("", 'Where the App object is: "package.module:app".')
+    timeout: Seconds = option(
+        Seconds(5.0), "How long a hook may take; then its command fails.", validator=at_least(0.01)
+    )
+    concurrency: int = option(
+        1000, "Hooks that may run at once on this node.", validator=at_least(1)
+    )
+
+
+@frozen(kw_only=True)
+class LogSection:
+    """`[log]`: structured logs."""
+
+    level: str = option(
+        "info", "Least severe line written.", validator=one_of("debug", "info", "warning", "error")
+    )
+    format: str = option(
+        "auto", 'Form of a line: "json", "console", or "auto" (console on a terminal).',
+        validator=one_of("auto", "json", "console"),
+    )
+    file: str = option("", "File to append to; empty: standard error.")
+    queue_lines: int = option(
+        10_000, "Lines that may wait for a slow sink; further ones are dropped and counted.",
+        validator=at_least(1),
+    )
+
+
+@frozen(kw_only=True)
+class Config:
+    """Everything a node can be told."""
+
+    node: NodeSection = option(NodeSection, "This process.")
+    listeners: tuple[Listener, ...] = option((Listener(),), "Addresses to accept on.")
+    tls: TLSSection = option(TLSSection, "Certificate.")
+    proxy: ProxySection = option(ProxySection, "Load balancers in front.")
+    client: ClientSection = option(ClientSection, "Clients.")
+    channel: ChannelSection = option(ChannelSection, "Channels.")
+    limits: LimitsSection = option(LimitsSection, "Bounds.")
+    batch: BatchSection = option(BatchSection, "Batching.")
+    compression: CompressionSection = option(CompressionSection, "Compression.")
+    balancer: BalancerSection = option(BalancerSection, "Placement.")
+    failover: FailoverSection = option(FailoverSection, "Failover.")
+    scaling: ScalingSection = option(ScalingSection, "Scaling.")
+    http_api: HTTPAPISection = option(HTTPAPISection, "Server API.")
+    health: HealthSection = option(HealthSection, "Health checks.")
+    prometheus: PrometheusSection = option(PrometheusSection, "Metrics.")
+    endpoints: EndpointsSection = option(EndpointsSection, "Further endpoints.")
+    app: AppSection = option(AppSection, "Application hooks.")
+    log: LogSection = option(LogSection, "Logs.")
