@@ -1,0 +1,1 @@
+"""The client protocol: commands, replies, codes and the JSON codec; pure."""
