@@ -1,0 +1,1 @@
+"""Tokens, origins, rate limits and admission."""
