@@ -1,0 +1,1 @@
+"""Streams, presence and delivery between nodes, behind one interface."""
