@@ -1,0 +1,1 @@
+"""Channels: names, namespaces, permissions, and who is subscribed on this node."""

@@ -1,0 +1,149 @@
+"""A channel as one node sees it: who is subscribed here, and publications on their way to them."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Protocol
+
+from wsmesh.protocol.codec import Form, encode_publication, encode_push, json_string
+from wsmesh.protocol.messages import Publication, Push
+from wsmesh.wire.deflate import Deflater
+from wsmesh.wire.frames import compressed_text_frame, text_frame
+
+DIALECTS = 2 * len(Form)
+"""A dialect is what a connection's frames look like: `2 * form + (1 if deflated)`."""
+
+_FORMS = tuple(Form)
+_NOT_BUILT: tuple[bytes | None, ...] = (None,) * DIALECTS
+
+
+class Backlog(Protocol):
+    """Where frames go while a connection's socket takes nothing."""
+
+    def put(self, frame: bytes, channel: Channel | None) -> None:
+        """Queue the frame, or apply the channel's policy for slow consumers."""
+
+
+class Sink(Protocol):
+    """The sending half of a connection.
+
+    `out` holds the frame, or the list of frames, of the current turn. While the socket takes
+    nothing, `backlog` is set and frames go there instead.
+    """
+
+    dialect: int
+    out: bytes | list[bytes] | None
+    backlog: Backlog | None
+
+
+class PreparedPush:
+    """A push, encoded at most once per dialect, whatever the number of receivers."""
+
+    __slots__ = ("_channel", "_deflater", "_min_size", "_push", "frames")
+
+    def __init__(
+        self,
+        channel: Channel,
+        push: Publication | Push,
+        deflater: Deflater | None,
+        min_size: int,
+    ) -> None:
+        self.frames: list[bytes | None] = list(_NOT_BUILT)
+        self._channel = channel
+        self._push = push
+        self._deflater = deflater
+        self._min_size = min_size
+
+    def build(self, dialect: int) -> bytes:
+        """Encode for `dialect` and remember it."""
+        form = _FORMS[dialect >> 1]
+        if isinstance(self._push, Publication):
+            payload = encode_publication(self._channel.json_name, self._push, form)
+        else:
+            payload = encode_push(self._push, form)
+        if dialect & 1 and self._deflater is not None and len(payload) >= self._min_size:
+            frame = compressed_text_frame(self._deflater.deflate(payload))
+        else:
+            frame = text_frame(payload)
+        self.frames[dialect] = frame
+        return frame
+
+
+class Fan:
+    """One push on its way to many sinks: `sinks[done:]` still have to get it."""
+
+    __slots__ = ("began", "done", "push", "sinks")
+
+    def __init__(self, push: PreparedPush, sinks: tuple[Sink, ...], began: float) -> None:
+        self.push = push
+        self.sinks = sinks
+        self.began = began
+        self.done = 0
+
+
+class Joining:
+    """A subscription between "registered" and "live": keeps what is published meanwhile."""
+
+    __slots__ = ("is_overflown", "publications")
+
+    LIMIT = 1024
+
+    def __init__(self) -> None:
+        self.publications: list[Publication] = []
+        self.is_overflown = False
+
+    def keep(self, publication: Publication) -> None:
+        """Remember a publication; past `LIMIT` of them the subscription has to start over."""
+        if len(self.publications) < self.LIMIT:
+            self.publications.append(publication)
+        else:
+            self.is_overflown = True
+
+
+class Channel:
+    """Subscribers of one channel on this node.
+
+    :param name: the channel.
+    :param policy: what happens to its publications when a client is slow (`slow_consumer`).
+    """
+
+    __slots__ = (
+        "_receivers", "epoch", "fans", "joining", "json_name", "live", "name", "policy", "top",
+        "watchers",
+    )
+
+    def __init__(self, name: str, policy: str) -> None:
+        self.name = name
+        self.json_name = json_string(name)
+        self.policy = policy
+        self.live: dict[Sink, None] = {}
+        self.watchers: dict[Sink, None] = {}
+        self.joining: list[Joining] = []
+        self.fans: deque[Fan] = deque()
+        self.epoch = ""
+        self.top = 0
+        self._receivers: tuple[Sink, ...] | None = None
+
+    @property
+    def is_unused(self) -> bool:
+        """Whether nobody is subscribed; what is still on its way then reaches nobody either."""
+        return not (self.live or self.joining)
+
+    def receivers(self) -> tuple[Sink, ...]:
+        """Return the live sinks as they are now; later changes do not touch the tuple."""
+        if self._receivers is None:
+            self._receivers = tuple(self.live)
+        return self._receivers
+
+    def add(self, sink: Sink, *, with_events: bool) -> None:
+        """Make the sink live; `with_events` also sends it joins and leaves."""
+        self.live[sink] = None
+        self._receivers = None
+        if with_events:
+            self.watchers[sink] = None
+
+    def discard(self, sink: Sink) -> None:
+        """Stop sending to the sink."""
+        if self.live.pop(sink, sink) is None:
+            self._receivers = None
+        self.watchers.pop(sink, None)

@@ -1,0 +1,101 @@
+"""The hub: channel -> subscribers on this node, and what arrives for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from wsmesh.channels.channel import Channel, Joining, PreparedPush, Sink
+from wsmesh.channels.fanout import Fanout
+from wsmesh.config.sections import CompressionSection
+from wsmesh.protocol.messages import ClientInfo, Join, Leave, Publication, Push
+from wsmesh.store.interface import Position
+from wsmesh.wire.deflate import Deflater
+
+
+class Hub:
+    """Takes publications from the store and hands them to the subscribers' connections.
+
+    :param gap: called with a channel whose publications did not arrive without a gap.
+    """
+
+    def __init__(
+        self, fanout: Fanout, compression: CompressionSection, gap: Callable[[str], None]
+    ) -> None:
+        self._channels: dict[str, Channel] = {}
+        self._fanout = fanout
+        self._gap = gap
+        self._deflater = Deflater(compression.level) if compression.enabled else None
+        self._min_size = compression.min_size
+        self.subscriptions = 0
+
+    def __len__(self) -> int:
+        return len(self._channels)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._channels
+
+    def counts(self) -> Iterator[tuple[str, int]]:
+        """Yield every channel with its number of subscribers."""
+        return ((name, len(channel.live)) for name, channel in self._channels.items())
+
+    def count(self, name: str) -> int:
+        """Return how many connections are subscribed to a channel."""
+        channel = self._channels.get(name)
+        return len(channel.live) if channel else 0
+
+    def join(self, name: str, policy: str) -> Joining:
+        """Begin a subscription: from now on publications are kept until `go_live`."""
+        channel = self._channels.get(name)
+        if channel is None:
+            channel = self._channels[name] = Channel(name, policy)
+        joining = Joining()
+        channel.joining.append(joining)
+        return joining
+
+    def go_live(self, name: str, joining: Joining, sink: Sink, *, with_events: bool) -> None:
+        """Complete a subscription: the sink gets every publication from now on."""
+        channel = self._channels[name]
+        channel.joining.remove(joining)
+        channel.add(sink, with_events=with_events)
+        self.subscriptions += 1
+
+    def give_up(self, name: str, joining: Joining) -> None:
+        """Abandon a subscription that did not go live."""
+        channel = self._channels[name]
+        channel.joining.remove(joining)
+        if channel.is_unused:
+            del self._channels[name]
+
+    def leave(self, name: str, sink: Sink) -> None:
+        """End the sink's subscription."""
+        channel = self._channels[name]
+        channel.discard(sink)
+        self.subscriptions -= 1
+        if channel.is_unused:
+            del self._channels[name]
+
+    def deliver(self, name: str, publication: Publication, position: Position) -> None:
+        """Take a publication from the store (`wsmesh.store.interface.Deliver`)."""
+        channel = self._channels.get(name)
+        if channel is None:
+            return
+        if position.offset:
+            follows = position.offset == channel.top + 1 and position.epoch == channel.epoch
+            if channel.top and not follows:
+                self._gap(name)
+            channel.top = position.offset
+            channel.epoch = position.epoch
+        for joining in channel.joining:
+            joining.keep(publication)
+        if channel.live:
+            push = PreparedPush(channel, publication, self._deflater, self._min_size)
+            self._fanout.push(channel, push, channel.receivers())
+
+    def presence_event(self, name: str, info: ClientInfo, joined: bool) -> None:
+        """Take a join or leave from the store, for those who asked for them."""
+        channel = self._channels.get(name)
+        if channel is None or not channel.watchers:
+            return
+        event = Push(channel=name, join=Join(info)) if joined else Push(name, leave=Leave(info))
+        push = PreparedPush(channel, event, self._deflater, self._min_size)
+        self._fanout.push(channel, push, tuple(channel.watchers))
