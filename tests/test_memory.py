@@ -1,0 +1,28 @@
+"""Memory is given back once after a departure, not at every look, and not for a few clients."""
+
+from __future__ import annotations
+
+import trio
+from trio.testing import MockClock
+
+from wsmesh.cli.allocator import with_c_allocator
+from wsmesh.memory import PERIOD, WORTHWHILE, give_back_after_departures
+
+
+async def test_memory_is_given_back_once_per_departure_of_most(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    connections = 0
+    given: list[int] = []
+    nursery.start_soon(
+        give_back_after_departures, lambda: connections, lambda: given.append(connections)
+    )
+    for connections in (WORTHWHILE * 2, WORTHWHILE + 1, WORTHWHILE, WORTHWHILE, 0, 0, 10, 0):
+        await trio.sleep(PERIOD)
+        await trio.testing.wait_all_tasks_blocked()
+    assert given == [WORTHWHILE, 0]
+
+
+def test_the_operators_choice_of_allocator_is_respected() -> None:
+    assert with_c_allocator({"PYTHONMALLOC": "pymalloc"}) is None
+    assert with_c_allocator({"A": "b"}) == {"A": "b", "PYTHONMALLOC": "malloc"}
