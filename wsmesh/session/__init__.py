@@ -1,0 +1,1 @@
+"""A connected client: what it has, what it may do, and doing it."""

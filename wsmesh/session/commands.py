@@ -1,0 +1,129 @@
+"""From a client's frames to its commands' execution."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from wsmesh.errors import Disconnect, ReplyError, StoreUnavailable
+from wsmesh.protocol import codes
+from wsmesh.protocol.codec import PING, MalformedCommand, decode_command, decode_connect
+from wsmesh.protocol.messages import Command, Empty, Reply
+from wsmesh.session.connecting import connect
+from wsmesh.session.publishing import publish
+from wsmesh.session.queries import history, presence, presence_stats
+from wsmesh.session.remote_calls import call, message
+from wsmesh.session.renewal import refresh, refresh_subscription
+from wsmesh.session.session import Job, Session
+from wsmesh.session.subscribing import subscribe, unsubscribe
+
+Execute = Callable[[Session, int, Command], "Job | None"]
+"""Executes a command: at once, or by returning the job that does."""
+
+
+def receive(session: Session, payload: bytes) -> None:
+    """Execute the commands of one message of a bidirectional client.
+
+    :raises Disconnect: the message is not of the protocol; the connection ends.
+    """
+    if b"\n" in payload:
+        for line in payload.split(b"\n"):
+            if line and not session.is_over:
+                receive_one(session, line)
+    else:
+        receive_one(session, payload)
+
+
+def receive_one(session: Session, line: bytes) -> None:
+    """Execute one command, or queue it behind those that wait.
+
+    :raises Disconnect: see `receive`.
+    """
+    if line == PING:
+        session.pong()
+        return
+    try:
+        command = decode_command(line)
+    except MalformedCommand as error:
+        raise Disconnect(codes.BAD_REQUEST.code, f"bad request: {error}"[:120]) from error
+    session.services.metrics.commands += 1
+    if session.link.waiting:
+        session.run(command.id, partial(_take_turn, session, command))
+        return
+    job = execute(session, command)
+    if job is not None:
+        session.run(command.id, job)
+
+
+async def _take_turn(session: Session, command: Command) -> None:
+    job = execute(session, command)
+    if job is not None:
+        await job()
+
+
+def execute(session: Session, command: Command) -> Job | None:
+    """Execute a command now, or return the job that does.
+
+    :raises Disconnect: the command breaks the protocol or a limit.
+    """
+    for name, function in _EXECUTE:
+        if getattr(command, name) is not None:
+            break
+    else:
+        if command.id:
+            session.refuse(command.id, codes.method_not_found())
+            return None
+        session.pong()
+        return None
+    if not session.is_connected and function is not _connect:
+        raise codes.BAD_REQUEST
+    if not command.id and function is not message:
+        raise codes.BAD_REQUEST
+    try:
+        return function(session, command.id, command)
+    except ReplyError as error:
+        session.refuse(command.id, error)
+    except StoreUnavailable:
+        session.refuse(command.id, codes.internal())
+    return None
+
+
+def receive_connect(session: Session, payload: bytes) -> None:
+    """Take the one message of a unidirectional client: its connect request.
+
+    :raises Disconnect: it is malformed, or not the first one.
+    """
+    if session.is_connected or session.link.waiting:
+        return
+    try:
+        request = decode_connect(payload)
+    except MalformedCommand as error:
+        raise Disconnect(codes.BAD_REQUEST.code, f"bad request: {error}"[:120]) from error
+    job = connect(session, 1, request)
+    if job is not None:
+        session.run(1, job)
+
+
+def _connect(session: Session, number: int, command: Command) -> Job | None:
+    assert command.connect is not None
+    return connect(session, number, command.connect)
+
+
+def _ping(session: Session, number: int, command: Command) -> None:
+    session.reply(Reply(id=number, ping=Empty()))
+
+
+_EXECUTE: tuple[tuple[str, Execute], ...] = (
+    ("publish", publish),
+    ("connect", _connect),
+    ("subscribe", subscribe),
+    ("unsubscribe", unsubscribe),
+    ("presence", presence),
+    ("presence_stats", presence_stats),
+    ("history", history),
+    ("ping", _ping),
+    ("send", message),
+    ("rpc", call),
+    ("refresh", refresh),
+    ("sub_refresh", refresh_subscription),
+)

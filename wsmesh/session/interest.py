@@ -1,0 +1,63 @@
+"""Which channels this node hears from the store: those somebody here is subscribed to."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+
+import trio
+
+from wsmesh.store.interface import Store
+
+LINGER = 1.0
+"""Seconds between sweeps: a channel is given up at the earliest one sweep after its last leaver,
+so that a client that comes straight back costs no round trips."""
+
+
+class Interest:
+    """Subscribes to the store for the first local subscriber, unsubscribes some time after the last.
+
+    :param is_used: whether anybody here is subscribed to (or joining) a channel.
+    """
+
+    def __init__(self, store: Store, is_used: Callable[[str], bool]) -> None:
+        self._store = store
+        self._is_used = is_used
+        self._held: set[str] = set()
+        self._changing: dict[str, trio.Event] = {}
+
+    async def hold(self, channel: str) -> None:
+        """Return once the node hears `channel`.
+
+        :raises StoreUnavailable: the store cannot be reached.
+        """
+        while channel in self._changing:
+            await self._changing[channel].wait()
+        if channel in self._held:
+            return
+        async with self._change(channel):
+            await self._store.subscribe(channel)
+            self._held.add(channel)
+
+    async def run(self) -> None:
+        """Give up what nobody uses any more, until cancelled."""
+        idle: set[str] = set()
+        while True:
+            await trio.sleep(LINGER)
+            unused = {channel for channel in self._held if not self._is_used(channel)}
+            for channel in unused & idle:
+                if channel in self._changing or self._is_used(channel):
+                    continue
+                async with self._change(channel):
+                    self._held.discard(channel)
+                    await self._store.unsubscribe(channel)
+            idle = unused
+
+    @asynccontextmanager
+    async def _change(self, channel: str) -> AsyncGenerator[None]:
+        done = self._changing[channel] = trio.Event()
+        try:
+            yield
+        finally:
+            del self._changing[channel]
+            done.set()
