@@ -1,0 +1,1 @@
+"""Sockets: listening, the pump, connections, TLS."""

@@ -1,0 +1,156 @@
+"""The WebSocket phase of a connection: frames in, the session's commands out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Protocol
+
+from wsmesh.app import DisconnectContext
+from wsmesh.errors import ProtocolViolation
+from wsmesh.ingress.connection import Connection, Job
+from wsmesh.ingress.doorway import Doorway
+from wsmesh.protocol import codes
+from wsmesh.security.rate import Rate, gcra
+from wsmesh.session.session import Session
+from wsmesh.wire.frames import (
+    BINARY,
+    CLOSE,
+    PING,
+    PONG,
+    TEXT,
+    FrameParser,
+    close_frame,
+    frame,
+)
+
+RATE_DEBT = 10.0
+"""Seconds a client may be paused for its message rate; beyond that it is disconnected."""
+
+
+class Receive(Protocol):
+    """What a text message is for."""
+
+    def __call__(self, session: Session, payload: bytes) -> None:
+        """Execute it.
+
+        :raises Disconnect: it is not of the protocol.
+        """
+
+
+class Rates:
+    """Limits that all WebSocket connections of a node share."""
+
+    __slots__ = ("control", "message")
+
+    def __init__(self, message: Rate, control: Rate) -> None:
+        self.message = message
+        self.control = control
+
+
+class WebSocketPhase:
+    """One WebSocket connection.
+
+    :param now: seconds, monotonic.
+    """
+
+    __slots__ = (
+        "_connection", "_control_tat", "_doorway", "_incomplete", "_message_tat",
+        "_now", "_parser", "_rates", "_receive", "_session",
+    )
+
+    def __init__(
+        self, connection: Connection, doorway: Doorway, parser: FrameParser, session: Session,
+        receive: Receive, rates: Rates, now: Callable[[], float],
+    ) -> None:
+        self._connection = connection
+        self._doorway = doorway
+        self._parser = parser
+        self._session = session
+        self._receive = receive
+        self._rates = rates
+        self._now = now
+        self._message_tat = 0.0
+        self._control_tat = 0.0
+        self._incomplete = False
+
+    def receive(self, data: bytes) -> None:
+        """Take bytes from the socket."""
+        session = self._session
+        for kind, payload in self._parser.feed(data):
+            if kind == TEXT:
+                if not session.is_over:
+                    self._doorway.metrics.messages_in += 1
+                    self._receive(session, payload)
+                    self._count_message()
+            elif kind == PING:
+                self._count_control()
+                if not session.is_over:
+                    self._connection.send(frame(PONG, payload))
+            elif kind == PONG:
+                self._count_control()
+            elif kind == CLOSE:
+                self._closed_by_peer(*payload)
+                return
+            elif kind == BINARY:
+                if not session.is_over:
+                    raise codes.INAPPROPRIATE_PROTOCOL
+        if self._parser.is_incomplete is not self._incomplete:
+            self._incomplete = not self._incomplete
+            limit = self._doorway.limits.incomplete_age if self._incomplete else 0
+            self._connection.alarm(limit, self._took_too_long)
+
+    def _count_message(self) -> None:
+        rate = self._rates.message
+        now = self._now()
+        tat = self._message_tat
+        self._message_tat = tat = (tat if tat > now else now) + rate.interval
+        wait = tat - now - rate.tolerance
+        if wait > 0:
+            self._doorway.metrics.limit_hit("message_rate")
+            if wait > RATE_DEBT:
+                raise codes.TOO_MANY_REQUESTS
+            self._connection.pause(wait)
+
+    def _count_control(self) -> None:
+        rate = self._rates.control
+        tat = gcra(self._control_tat, self._now(), rate.interval, rate.tolerance)
+        if tat < 0:
+            raise ProtocolViolation(1008, "too many control frames", limit="control_rate")
+        self._control_tat = tat
+
+    def _took_too_long(self) -> None:
+        self._connection.on_fault(
+            ProtocolViolation(1008, "message took too long", limit="incomplete_age")
+        )
+
+    def _closed_by_peer(self, code: int, reason: str) -> None:
+        answer = close_frame(code, "") if code != 1005 else frame(CLOSE, b"")
+        ended = codes.CONNECTION_CLOSED
+        self._connection.answer_close(ended.code, ended.reason, answer)
+
+    def lost(self, code: int, reason: str) -> list[Job]:
+        """End the session; return what has to be told to the store and the application."""
+        session = self._session
+        was_connected = session.is_connected
+        left = session.close()
+        self._doorway.admission.closed(self._connection.address, was_connected)
+        self._doorway.metrics.connection_closed(code)
+        jobs: list[Job] = [
+            partial(session.farewell, channel, subscription)
+            for channel, subscription in left
+            if subscription.has_presence or subscription.has_joined
+        ]
+        hook = session.services.hooks.app.disconnect
+        if hook is not None and was_connected:
+            context = DisconnectContext(client=session.described(), code=code, reason=reason)
+            jobs.append(partial(_say_goodbye, session, context))
+        return jobs
+
+
+async def _say_goodbye(session: Session, context: DisconnectContext) -> None:
+    hooks = session.services.hooks
+    assert hooks.app.disconnect is not None
+    await hooks.call("disconnect", hooks.app.disconnect, context)
+
+
