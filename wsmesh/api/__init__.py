@@ -1,0 +1,1 @@
+"""HTTP: the server API, health checks and metrics."""

@@ -1,0 +1,245 @@
+"""Methods of the server API: request in, JSON out."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+import structlog
+import trio
+from msgspec import Raw
+
+from wsmesh.api.operations import Operations
+from wsmesh.api.requests import (
+    BatchRequest,
+    BroadcastRequest,
+    ChannelRequest,
+    ChannelsRequest,
+    DisconnectRequest,
+    HistoryRequest,
+    InfoRequest,
+    PublishRequest,
+    RefreshRequest,
+    RPCRequest,
+    SubscribeRequest,
+    UnsubscribeRequest,
+    channel_of,
+    decode,
+    embedded,
+)
+from wsmesh.errors import ReplyError, StoreUnavailable
+from wsmesh.protocol import codes
+from wsmesh.protocol.messages import HistoryResult, PresenceResult, PresenceStatsResult
+from wsmesh.security.claims import NO_OVERRIDE
+
+Method = Callable[[Operations, bytes], Awaitable[Any]]
+"""Executes one request and returns its result, to be encoded."""
+
+BATCH_LIMIT = 1000
+"""Commands of one batch, and channels of one broadcast."""
+
+log = structlog.get_logger("wsmesh.api")
+
+
+async def call(operations: Operations, method: str, body: bytes) -> tuple[bytes, ReplyError | None]:
+    """Execute a request; return the response body and the error that it holds, if any."""
+    if method == "batch":
+        return await _batch(operations, body)
+    result, error = await _execute(operations, method, body)
+    if error is not None:
+        return msgspec.json.encode({"error": _described(error)}), error
+    return msgspec.json.encode({"result": result}), None
+
+
+async def _execute(
+    operations: Operations, method: str, body: bytes
+) -> tuple[Any, ReplyError | None]:
+    function = METHODS.get(method)
+    try:
+        if function is None:
+            raise codes.method_not_found()
+        return await function(operations, body), None
+    except ReplyError as error:
+        return None, error
+    except StoreUnavailable as error:
+        log.warning("api.store_unavailable", method=method, error=str(error))
+        return None, codes.internal()
+
+
+def _described(error: ReplyError) -> dict[str, Any]:
+    return {"code": error.code, "message": error.message}
+
+
+async def _batch(operations: Operations, body: bytes) -> tuple[bytes, ReplyError | None]:
+    try:
+        request: BatchRequest = decode(body, BatchRequest)
+        if len(request.commands) > BATCH_LIMIT:
+            raise codes.bad_request(f"a batch holds at most {BATCH_LIMIT} commands")
+        if any(len(command) != 1 for command in request.commands):
+            raise codes.bad_request("each command of a batch has one method")
+    except ReplyError as error:
+        return msgspec.json.encode({"error": _described(error)}), error
+    replies: list[Any] = [None] * len(request.commands)
+
+    async def run(index: int, method: str, params: bytes) -> None:
+        result, error = await _execute(operations, method, params)
+        replies[index] = {method: result} if error is None else {"error": _described(error)}
+
+    commands = [next(iter(command.items())) for command in request.commands]
+    if request.parallel:
+        async with trio.open_nursery() as nursery:
+            for index, (method, params) in enumerate(commands):
+                nursery.start_soon(run, index, method, bytes(params))
+    else:
+        for index, (method, params) in enumerate(commands):
+            await run(index, method, bytes(params))
+    return msgspec.json.encode({"replies": replies}), None
+
+
+async def _publish(operations: Operations, body: bytes) -> Any:
+    request: PublishRequest = decode(body, PublishRequest)
+    return await _publish_one(
+        operations, channel_of(request.channel), request.payload(), request.options()
+    )
+
+
+async def _publish_one(
+    operations: Operations, channel: str, data: bytes, options: dict[str, Any]
+) -> Any:
+    position = (await operations.publish(channel, data, **options)).position
+    return {"offset": position.offset, "epoch": position.epoch} if position.offset else {}
+
+
+async def _broadcast(operations: Operations, body: bytes) -> Any:
+    request: BroadcastRequest = decode(body, BroadcastRequest)
+    if not request.channels:
+        raise codes.bad_request("channels is required")
+    if len(request.channels) > BATCH_LIMIT:
+        raise codes.bad_request(f"a broadcast has at most {BATCH_LIMIT} channels")
+    data, options = request.payload(), request.options()
+    responses: list[Any] = []
+    for channel in request.channels:
+        try:
+            result = await _publish_one(operations, channel_of(channel), data, options)
+            responses.append({"result": result})
+        except ReplyError as error:
+            responses.append({"error": _described(error)})
+        except StoreUnavailable:
+            responses.append({"error": _described(codes.internal())})
+    return {"responses": responses}
+
+
+async def _subscribe(operations: Operations, body: bytes) -> Any:
+    request: SubscribeRequest = decode(body, SubscribeRequest)
+    since = request.recover_since
+    await operations.subscribe(
+        user=request.user or "",
+        channel=channel_of(request.channel),
+        **request.whom(),
+        info=embedded(request.info, request.b64info, "info"),
+        data=embedded(request.data, request.b64data, "data"),
+        recover_since=None if since is None else since.position(),
+        expire_at=request.expire_at or 0.0,
+        override=NO_OVERRIDE if request.override is None else request.override.chosen(),
+    )
+    return {}
+
+
+async def _unsubscribe(operations: Operations, body: bytes) -> Any:
+    request: UnsubscribeRequest = decode(body, UnsubscribeRequest)
+    channel = channel_of(request.channel)
+    await operations.unsubscribe(request.user or "", channel, **request.whom())
+    return {}
+
+
+async def _disconnect(operations: Operations, body: bytes) -> Any:
+    request: DisconnectRequest = decode(body, DisconnectRequest)
+    code, reason = 0, ""
+    if request.disconnect is not None:
+        code, reason = request.disconnect.code, request.disconnect.reason
+        if code and not 3000 <= code <= 4999:
+            raise codes.bad_request(f"disconnect.code must be 3000 to 4999, found {code}")
+    await operations.disconnect(
+        request.user or "",
+        **request.whom(),
+        whitelist=request.whitelist or (),
+        code=code,
+        reason=reason,
+    )
+    return {}
+
+
+async def _refresh(operations: Operations, body: bytes) -> Any:
+    request: RefreshRequest = decode(body, RefreshRequest)
+    await operations.refresh(
+        request.user or "",
+        **request.whom(),
+        expired=bool(request.expired),
+        expire_at=request.expire_at or 0.0,
+        info=embedded(request.info, None, "info"),
+    )
+    return {}
+
+
+async def _presence(operations: Operations, body: bytes) -> Any:
+    request: ChannelRequest = decode(body, ChannelRequest)
+    return PresenceResult(dict(await operations.presence(channel_of(request.channel))))
+
+
+async def _presence_stats(operations: Operations, body: bytes) -> Any:
+    request: ChannelRequest = decode(body, ChannelRequest)
+    clients, users = await operations.presence_stats(channel_of(request.channel))
+    return PresenceStatsResult(clients, users)
+
+
+async def _history(operations: Operations, body: bytes) -> Any:
+    request: HistoryRequest = decode(body, HistoryRequest)
+    stream = await operations.history(
+        channel_of(request.channel),
+        limit=request.limit or 0,
+        since=None if request.since is None else request.since.position(),
+        reverse=bool(request.reverse),
+    )
+    return HistoryResult(list(stream.publications), stream.top.epoch, stream.top.offset)
+
+
+async def _history_remove(operations: Operations, body: bytes) -> Any:
+    request: ChannelRequest = decode(body, ChannelRequest)
+    await operations.history_remove(channel_of(request.channel))
+    return {}
+
+
+async def _channels(operations: Operations, body: bytes) -> Any:
+    request: ChannelsRequest = decode(body, ChannelsRequest)
+    counts = await operations.channels(request.pattern)
+    return {"channels": {name: {"num_clients": count} for name, count in counts.items()}}
+
+
+async def _info(operations: Operations, body: bytes) -> Any:
+    decode(body, InfoRequest)
+    return {"nodes": list(await operations.info())}
+
+
+async def _rpc(operations: Operations, body: bytes) -> Any:
+    request: RPCRequest = decode(body, RPCRequest)
+    params = embedded(request.params, None, "params") or embedded(request.data, None, "data")
+    answer = await operations.rpc(request.method, params)
+    return {} if answer is None else {"data": Raw(answer)}
+
+
+METHODS: dict[str, Method] = {
+    "publish": _publish,
+    "broadcast": _broadcast,
+    "subscribe": _subscribe,
+    "unsubscribe": _unsubscribe,
+    "disconnect": _disconnect,
+    "refresh": _refresh,
+    "presence": _presence,
+    "presence_stats": _presence_stats,
+    "history": _history,
+    "history_remove": _history_remove,
+    "channels": _channels,
+    "info": _info,
+    "rpc": _rpc,
+}
