@@ -1,0 +1,332 @@
+"""The composition root: what a node is made of, opened in order of dependency; and running one."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import random
+import resource
+import signal
+import socket
+import sys
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from uuid import uuid4
+
+import structlog
+import trio
+from attrs import define, field
+
+import wsmesh
+from wsmesh import logs
+from wsmesh.api.endpoint import HTTPEndpoint
+from wsmesh.app import App
+from wsmesh.channels.fanout import Fanout
+from wsmesh.channels.hub import Hub
+from wsmesh.channels.namespaces import Namespaces
+from wsmesh.config.sections import AppSection, Config
+from wsmesh.errors import ConfigError, Disconnect, StoreUnavailable
+from wsmesh.ingress.doorway import Doorway
+from wsmesh.ingress.listener import Door, open_socket
+from wsmesh.ingress.pump import Pump
+from wsmesh.ingress.reception import Reception
+from wsmesh.ingress.tls import Certificate
+from wsmesh.ingress.websocket_phase import Rates
+from wsmesh.memory import give_back_after_departures
+from wsmesh.metrics import Metrics, NodeStatistics
+from wsmesh.protocol import codes
+from wsmesh.runtime import gc_pauses, tune_gc, watch_loop_lag
+from wsmesh.security.addresses import TrustedProxies
+from wsmesh.security.admission import Admission
+from wsmesh.security.authenticator import Authenticator
+from wsmesh.security.origins import OriginPolicy
+from wsmesh.security.rate import Rate
+from wsmesh.security.revocation import Revocations
+from wsmesh.session.hooks import Hooks
+from wsmesh.session.housekeeping import renew_presence, resume_after_gap
+from wsmesh.session.interest import Interest
+from wsmesh.session.operations import ServerOperations
+from wsmesh.session.registry import Registry
+from wsmesh.session.services import Services
+from wsmesh.session.session import Session
+from wsmesh.store.memory import MemoryStore
+from wsmesh.timers import Timers
+from wsmesh.wire.deflate import Deflater
+
+RESERVED_DESCRIPTORS = 512
+"""Descriptors kept for logs, the store, HTTP and everything that is not a client."""
+
+DRAIN_BATCH = 256
+"""Clients told to reconnect between two checkpoints when the node stops."""
+
+log = structlog.get_logger("wsmesh.node")
+
+
+@define(eq=False, kw_only=True)
+class Node:
+    """A running node.
+
+    :ivar addresses: where it listens, as `[[listeners]] address` writes it.
+    """
+
+    config: Config
+    name: str
+    operations: ServerOperations
+    metrics: Metrics
+    _registry: Registry[Session]
+    _reception: Reception
+    _store: MemoryStore
+    _certificate: Certificate | None
+    _doors: list[Door] = field(factory=list)
+    _lag: Callable[[], float]
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Where the node listens."""
+        return tuple(door.address for door in self._doors)
+
+    async def readiness(self) -> tuple[str, ...]:
+        """Return why the node should get no new clients; empty when it should."""
+        reasons = []
+        try:
+            await self._store.check()
+        except StoreUnavailable as error:
+            reasons.append(f"store: {error}")
+        if not self._reception.is_open:
+            reasons.append("draining")
+        if len(self._registry) >= self.config.node.max_connections:
+            reasons.append("max_connections reached")
+        if self._lag() > 1.0:
+            reasons.append("event loop is late")
+        return tuple(reasons)
+
+    def statistics(self) -> NodeStatistics:
+        """Return the node's gauges as they are now."""
+        doorway = self._reception.doorway
+        hub = self._reception.services.hub
+        return NodeStatistics(
+            connections=doorway.admission.connections,
+            authenticated=len(self._registry),
+            sockets=doorway.connections,
+            users=self._registry.users,
+            subscriptions=hub.subscriptions,
+            channels=len(hub),
+            queue_bytes=doorway.queued_bytes,
+            slow_connections=len(doorway.stalled),
+            pending_fanouts=doorway.fanout.pending,
+        )
+
+    def reload(self) -> None:
+        """Read certificates again and reopen the log file (SIGHUP)."""
+        if self._certificate is not None:
+            self._certificate.reload()
+        logs.reopen()
+
+    async def drain(self, within: float) -> None:
+        """Stop accepting, tell every client to come back elsewhere, wait until they are gone.
+
+        :param within: seconds; what is still open then is closed by leaving `open_node`.
+        """
+        self._reception.is_open = False
+        for door in self._doors:
+            door.close()
+        log.info("node.draining", clients=len(self._registry))
+        with trio.move_on_after(within):
+            for number, session in enumerate(self._registry):
+                session.end(codes.SHUTDOWN)
+                if number % DRAIN_BATCH == DRAIN_BATCH - 1:
+                    await trio.lowlevel.checkpoint()
+            while self._reception.doorway.admission.connections or self._reception.answering:
+                await trio.sleep(0.02)
+
+
+def load_app(section: AppSection) -> App:
+    """Import the application's hooks.
+
+    :raises ConfigError: the module cannot be imported or holds no App.
+    """
+    if not section.module:
+        return App()
+    name, _, attribute = section.module.partition(":")
+    sys.path.insert(0, os.getcwd())
+    try:
+        found = getattr(importlib.import_module(name), attribute or "app")
+    except Exception as error:  # noqa: BLE001  importing runs the application's code
+        raise ConfigError("app.module", [f"cannot load {section.module!r}: {error}"]) from error
+    finally:
+        sys.path.pop(0)
+    if not isinstance(found, App):
+        kind = type(found).__name__
+        raise ConfigError("app.module", [f"expected an App at {section.module!r}, found {kind}"])
+    return found
+
+
+def room_for_clients(config: Config) -> int:
+    """Return how many sockets the process can hold besides its own descriptors."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = config.node.max_connections + 2 * RESERVED_DESCRIPTORS
+    if soft < wanted and (hard == resource.RLIM_INFINITY or soft < hard):
+        soft = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    room = soft - RESERVED_DESCRIPTORS
+    if room < config.node.max_connections:
+        log.warning(
+            "node.few_descriptors", room=room, max_connections=config.node.max_connections,
+            advice="raise the limit of open files (ulimit -n) or lower node.max_connections",
+        )
+    return max(16, room)
+
+
+@asynccontextmanager
+async def open_node(config: Config) -> AsyncGenerator[Node]:
+    """Open a node: everything it owns runs until the block is left, then its clients are cut.
+
+    :raises ConfigError: something the configuration names cannot be used.
+    """
+    clock = trio.current_time
+    node_id = str(uuid4())
+    name = config.node.name or f"{socket.gethostname()}_{os.getpid()}"
+    metrics = Metrics(version=wsmesh.__version__)
+    metrics.log_lines_dropped = logs.dropped_lines
+    app = load_app(config.app)
+    room = room_for_clients(config)
+    certificate = Certificate(config.tls) if any(each.tls for each in config.listeners) else None
+    timers = Timers(clock)
+    fanout = Fanout(
+        now=clock,
+        finished=metrics.fanned_out,
+        batch_limit=config.batch.max_messages if config.batch.delay else 0,
+    )
+    registry: Registry[Session] = Registry()
+    hub = Hub(fanout, config.compression, lambda channel: resume_after_gap(registry, channel))
+    store = MemoryStore()
+    store.listen(hub.deliver, hub.presence_event)
+    services = Services(
+        client=config.client,
+        limits=config.limits,
+        namespaces=Namespaces(config.channel),
+        hub=hub,
+        store=store,
+        interest=Interest(store, hub.__contains__),
+        authenticator=Authenticator(config.client),
+        revocations=Revocations(),
+        hooks=Hooks(app, config.app.timeout, metrics),
+        timers=timers,
+        metrics=metrics,
+        node_id=node_id,
+        now=clock,
+        wall=time.time,
+        rng=random.Random(),
+    )
+    operations = ServerOperations(
+        services, registry, name=name, version=wsmesh.__version__, started_at=clock()
+    )
+    async with AsyncExitStack() as stack:
+        pump = Pump(fanout, config.batch.delay, metrics.count_sent)
+        stack.callback(pump.close)
+        stack.enter_context(gc_pauses(metrics))
+        doorway = Doorway(
+            pump=pump,
+            fanout=fanout,
+            timers=timers,
+            metrics=metrics,
+            limits=config.limits,
+            compression=config.compression,
+            deflater=Deflater(config.compression.level),
+            admission=Admission(config.limits, min(config.node.max_connections, room)),
+        )
+        reception = Reception(
+            config=config,
+            doorway=doorway,
+            services=services,
+            registry=registry,
+            origins=OriginPolicy(config.client.allowed_origins),
+            proxies=TrustedProxies(config.proxy.trusted_proxies),
+            respond=None,
+            rates=Rates(
+                Rate(config.limits.message_rate, config.limits.message_burst),
+                Rate(config.limits.control_rate, config.limits.control_burst),
+            ),
+        )
+        node = Node(
+            config=config, name=name, operations=operations, metrics=metrics, registry=registry,
+            reception=reception, store=store, certificate=certificate,
+            lag=lambda: metrics.last_loop_lag,
+        )
+        metrics.observe_node(node.statistics)
+        endpoint = HTTPEndpoint(config, operations, metrics, node.readiness)
+        reception.respond = endpoint.respond
+        sockets = []
+        for listener in config.listeners:
+            sock = open_socket(listener)
+            stack.callback(sock.close)
+            sockets.append((sock, listener))
+        nursery = await stack.enter_async_context(trio.open_nursery())
+        nursery.start_soon(pump.run)
+        if config.batch.delay:
+            nursery.start_soon(pump.run_batches)
+        nursery.start_soon(timers.run)
+        nursery.start_soon(services.interest.run)
+        nursery.start_soon(renew_presence, services, registry)
+        nursery.start_soon(watch_loop_lag, metrics)
+        nursery.start_soon(store.run)
+        nursery.start_soon(give_back_after_departures, lambda: doorway.connections)
+        if certificate is not None:
+            nursery.start_soon(_watch_certificate, certificate, config.tls.reload_interval)
+        connections = await stack.enter_async_context(trio.open_nursery())
+        for sock, listener in sockets:
+            node._doors.append(
+                Door(
+                    sock, listener, reception, certificate if listener.tls else None,
+                    connections.start_soon, room,
+                )
+            )
+        tune_gc()
+        log.info("node.started", name=name, addresses=node.addresses)
+        try:
+            yield node
+        finally:
+            for door in node._doors:
+                door.close()
+            connections.cancel_scope.cancel()
+            nursery.cancel_scope.cancel()
+
+
+async def _watch_certificate(certificate: Certificate, interval: float) -> None:
+    while True:
+        await trio.sleep(interval)
+        certificate.reload()
+
+
+async def run(
+    config: Config,
+    *,
+    started: Callable[[Node], None] = lambda node: None,
+) -> None:
+    """Run a node until SIGTERM or SIGINT, then drain it; a second signal ends it at once.
+
+    SIGHUP reads certificates again and reopens the log file.
+
+    :param started: called once the node accepts connections.
+    :raises ConfigError: something the configuration names cannot be used.
+    """
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+        async with open_node(config) as node, trio.open_nursery() as nursery:
+            started(node)
+            stopping = False
+            async for number in signals:
+                if number == signal.SIGHUP:
+                    node.reload()
+                elif stopping:
+                    break
+                else:
+                    stopping = True
+                    nursery.start_soon(_stop, node, nursery.cancel_scope.cancel)
+            nursery.cancel_scope.cancel()
+    log.info("node.stopped", name=node.name)
+
+
+async def _stop(node: Node, done: Callable[[], None]) -> None:
+    await node.drain(node.config.node.shutdown_timeout)
+    done()
