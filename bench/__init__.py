@@ -1,0 +1,1 @@
+"""Measurements of wsmesh, one file per benchmark; `python -m bench` lists them."""

@@ -1,0 +1,1 @@
+"""What the benchmarks share: pinned processes, CPU clocks, rounds and verdicts."""
