@@ -12,12 +12,12 @@ from wsmesh.memory import PERIOD, WORTHWHILE, give_back_after_departures
 async def test_memory_is_given_back_once_per_departure_of_most(
     autojump_clock: MockClock, nursery: trio.Nursery
 ) -> None:
-    connections = 0
+    count = [0]
     given: list[int] = []
     nursery.start_soon(
-        give_back_after_departures, lambda: connections, lambda: given.append(connections)
+        give_back_after_departures, lambda: count[0], lambda: given.append(count[0])
     )
-    for connections in (WORTHWHILE * 2, WORTHWHILE + 1, WORTHWHILE, WORTHWHILE, 0, 0, 10, 0):
+    for count[0] in (WORTHWHILE * 2, WORTHWHILE + 1, WORTHWHILE, WORTHWHILE, 0, 0, 10, 0):
         await trio.sleep(PERIOD)
         await trio.testing.wait_all_tasks_blocked()
     assert given == [WORTHWHILE, 0]

@@ -191,7 +191,7 @@ class App:
         return hook
 
     def on_publish(self, hook: PublishHook) -> PublishHook:
-        """Decide about every client publication; return other JSON to rewrite it, None to keep it."""
+        """Decide about client publications; return other JSON to rewrite one, None to keep it."""
         self.publish = hook
         return hook
 

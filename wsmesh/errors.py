@@ -10,6 +10,11 @@
     |-- TokenError             a token was refused
     |   `-- TokenExpired       ... only because it is too old
     |-- HookFailure            application code raised or took too long
+    |-- BadRequest             an HTTP request is refused (wsmesh.wire.http)
+    |-- ProxyHeaderError       a PROXY header is malformed (wsmesh.wire.proxy_protocol)
+    |-- KeysUnavailable        an issuer's keys cannot be fetched now (wsmesh.security.jwks)
+    |-- RevocationsFull        no room for a revocation (wsmesh.security.revocation)
+    |-- ClientError            what wsmesh.client raises (wsmesh.client.errors)
     `-- StoreUnavailable       the store cannot be reached; temporary, say so
 
 A class exists only where some ``except`` treats it differently.

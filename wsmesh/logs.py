@@ -164,7 +164,7 @@ class _Suppress:
         if logging.getLevelName(event["level"].upper()) < logging.WARNING:
             return event
         name = str(event["event"])
-        second = int(time.monotonic())
+        second = int(time.perf_counter())
         began, count = self._seen.get(name, (second, 0))
         if began != second:
             if count > PER_SECOND:

@@ -1,8 +1,8 @@
 """Giving memory back to the system after many clients have left.
 
 CPython's own allocator keeps a mebibyte mapped for as long as one object in it lives, so after a
-peak a node would stay at its peak. With the C library's allocator, which `python -m wsmesh` chooses,
-whole free pages can be given back by `malloc_trim`. See docs/decisions/memory.md.
+peak a node would stay at its peak. With the C library's allocator, which `python -m wsmesh`
+chooses, whole free pages can be given back by `malloc_trim`. See docs/decisions/memory.md.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ from wsmesh.channels.fanout import Fanout
 from wsmesh.channels.hub import Hub
 from wsmesh.channels.namespaces import Namespaces
 from wsmesh.config.sections import AppSection, Config
-from wsmesh.errors import ConfigError, Disconnect, StoreUnavailable
+from wsmesh.errors import ConfigError, StoreUnavailable
 from wsmesh.ingress.doorway import Doorway
 from wsmesh.ingress.listener import Door, open_socket
 from wsmesh.ingress.pump import Pump
@@ -138,7 +138,7 @@ class Node:
                 if number % DRAIN_BATCH == DRAIN_BATCH - 1:
                     await trio.lowlevel.checkpoint()
             while self._reception.doorway.admission.connections or self._reception.answering:
-                await trio.sleep(0.02)
+                await self._reception.doorway.wait_departure()
 
 
 def load_app(section: AppSection) -> App:
@@ -152,7 +152,7 @@ def load_app(section: AppSection) -> App:
     sys.path.insert(0, os.getcwd())
     try:
         found = getattr(importlib.import_module(name), attribute or "app")
-    except Exception as error:  # noqa: BLE001  importing runs the application's code
+    except Exception as error:
         raise ConfigError("app.module", [f"cannot load {section.module!r}: {error}"]) from error
     finally:
         sys.path.pop(0)
@@ -236,6 +236,7 @@ async def open_node(config: Config) -> AsyncGenerator[Node]:
             deflater=Deflater(config.compression.level),
             admission=Admission(config.limits, min(config.node.max_connections, room)),
         )
+        endpoint = HTTPEndpoint(config, operations, metrics, lambda: node.readiness())
         reception = Reception(
             config=config,
             doorway=doorway,
@@ -243,7 +244,7 @@ async def open_node(config: Config) -> AsyncGenerator[Node]:
             registry=registry,
             origins=OriginPolicy(config.client.allowed_origins),
             proxies=TrustedProxies(config.proxy.trusted_proxies),
-            respond=None,
+            respond=endpoint.respond,
             rates=Rates(
                 Rate(config.limits.message_rate, config.limits.message_burst),
                 Rate(config.limits.control_rate, config.limits.control_burst),
@@ -255,8 +256,6 @@ async def open_node(config: Config) -> AsyncGenerator[Node]:
             lag=lambda: metrics.last_loop_lag,
         )
         metrics.observe_node(node.statistics)
-        endpoint = HTTPEndpoint(config, operations, metrics, node.readiness)
-        reception.respond = endpoint.respond
         sockets = []
         for listener in config.listeners:
             sock = open_socket(listener)

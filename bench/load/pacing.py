@@ -10,7 +10,7 @@ from array import array
 from collections.abc import Iterable
 
 from attrs import Factory, define, frozen
-from hdrh.histogram import HdrHistogram  # type: ignore[import-untyped]  # has no stubs
+from hdrh.histogram import HdrHistogram  # has no stubs
 
 SECOND = 1_000_000_000
 LOWEST_US, HIGHEST_US, DIGITS = 1, 60_000_000, 3

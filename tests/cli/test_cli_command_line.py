@@ -148,7 +148,7 @@ def test_commands_that_need_no_node_do_not_import_one():
     script = (
         "import sys\nfrom wsmesh.cli.main import main\n"
         "try:\n    main()\nexcept SystemExit:\n    pass\n"
-        "heavy = {'trio', 'httpx', 'structlog', 'jwt', 'trio_websocket', 'cryptography'}\n"
+        "heavy = {'trio', 'httpx2', 'structlog', 'jwt', 'trio_websocket', 'cryptography'}\n"
         "print(sorted(heavy & set(sys.modules)), file=sys.stderr)"
     )
     result = subprocess.run(

@@ -35,6 +35,12 @@ class Sink(Protocol):
     out: bytes | list[bytes] | None
     backlog: Backlog | None
 
+    def flush(self) -> int:
+        """Send what the turn produced, without waiting; return the bytes sent."""
+
+    def on_fault(self, fault: Exception) -> None:
+        """Take the exception that `flush` raised; must not raise."""
+
 
 class PreparedPush:
     """A push, encoded at most once per dialect, whatever the number of receivers."""

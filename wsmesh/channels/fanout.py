@@ -74,10 +74,10 @@ class Fanout:
             if out is None:
                 sink.out = frame
                 self.dirty.append(sink)
-            elif type(out) is list:
+            elif isinstance(out, list):
                 out.append(frame)
             else:
-                sink.out = [out, frame]  # type: ignore[list-item]
+                sink.out = [out, frame]
             if not self.is_awake:
                 self.is_awake = True
                 self.wake()
@@ -124,12 +124,12 @@ class Fanout:
                 if out is None:
                     sink.out = frame
                     dirty.append(sink)
-                elif type(out) is list:
+                elif isinstance(out, list):
                     out.append(frame)
                     if len(out) == limit:
                         self.urgent.append(sink)
                 else:
-                    sink.out = [out, frame]  # type: ignore[list-item]
+                    sink.out = [out, frame]
             else:
                 sink.backlog.put(frame, channel)
 

@@ -14,7 +14,8 @@ from wsmesh.protocol import messages
 from wsmesh.protocol.messages import StreamPosition
 
 
-def parsed(raw: bytes) -> Any:  # noqa: ANN401 - a JSON document of the application
+def parsed(raw: bytes) -> Any:
+    """Return what embedded JSON holds, None when there is none."""
     return msgspec.json.decode(raw) if raw else None
 
 
@@ -56,7 +57,7 @@ class Publication:
     time: int = 0
 
     @cached_property
-    def data(self) -> Any:  # noqa: ANN401 - a JSON document of the application
+    def data(self) -> Any:
         """The payload, parsed."""
         return parsed(self.raw)
 

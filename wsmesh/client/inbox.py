@@ -49,7 +49,7 @@ class Messages:
     def __aiter__(self) -> Messages:
         return self
 
-    async def __anext__(self) -> Any:  # noqa: ANN401 - a JSON document of the application
+    async def __anext__(self) -> Any:
         while True:
             item = await self._buffer.take()
             if not isinstance(item, Dropped):

@@ -78,7 +78,7 @@ async def open_client(
         deadlines=deadlines or Deadlines(),
         buffer=buffer,
         max_message_size=max_message_size,
-        uniform=uniform or random.Random().uniform,  # noqa: S311 - jitter, not a secret
+        uniform=uniform or random.Random().uniform,
         dial=dial or dial_with(tls),
         observe=observe,
     )
@@ -126,7 +126,7 @@ def _one_fault() -> Generator[None]:
     except BaseExceptionGroup as group:
         faults = group.exceptions
         if len(faults) == 1:
-            raise faults[0] from faults[0].__cause__  # noqa: ASYNC123  the body's own, not a copy
+            raise faults[0] from faults[0].__cause__
         if all(isinstance(fault, Disconnected) for fault in faults):
-            raise faults[-1] from faults[-1].__cause__  # noqa: ASYNC123
+            raise faults[-1] from faults[-1].__cause__
         raise

@@ -46,7 +46,7 @@ class Requests:
         request = PublishRequest(channel=channel, data=to_raw(data))
         await self._ask(Command(publish=request))
 
-    async def rpc(self, method: str, data: object = UNSET) -> Any:  # noqa: ANN401 - JSON
+    async def rpc(self, method: str, data: object = UNSET) -> Any:
         """Call application code in the server and return what it answers, parsed."""
         reply = await self._ask(Command(rpc=RPCRequest(method=method, data=to_raw(data))))
         return parsed(from_raw(reply.rpc.data)) if reply.rpc is not None else None

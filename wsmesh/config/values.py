@@ -60,6 +60,7 @@ class Within:
     high: float | None = None
 
     def __call__(self, _: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+        """Raise ValueError, saying what was expected, for a value that does not fit."""
         if value < self.low or (self.high is not None and value > self.high):
             kind = attribute.type
             raise ValueError(f"expected {self.rule(kind)}, found {in_units(value, kind)}")
@@ -77,6 +78,7 @@ class OneOf:
     choices: tuple[str, ...]
 
     def __call__(self, _: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+        """Raise ValueError, saying what was expected, for a value that does not fit."""
         if value not in self.choices:
             raise ValueError(f"expected {self.rule(attribute.type)}, found {quoted(value)}")
 

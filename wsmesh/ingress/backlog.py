@@ -31,8 +31,9 @@ class StalledFrames:
     """
 
     __slots__ = (
-        "_by_channel", "_dropped", "_entries", "_head", "_is_sealed", "_limit", "_overflown", "size",
-    )
+        "_by_channel", "_dropped", "_entries", "_head", "_is_sealed", "_limit", "_overflown",
+        "size",
+    )  # fmt: skip
 
     def __init__(
         self, limit: int, overflown: Callable[[], None], dropped: Callable[[], None]

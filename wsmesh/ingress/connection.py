@@ -62,10 +62,11 @@ class Connection:
     """
 
     __slots__ = (
-        "_alarm", "_cancel", "_code", "_doorway", "_farewell", "_fault", "_fd", "_has_left", "_is_last",
-        "_is_paused", "_is_working", "_jobs", "_linger", "_recv", "_send", "_socket", "_spawn", "_state",
-        "_wake", "address", "backlog", "dialect", "headers", "is_secure", "out", "peer", "phase",
-    )
+        "_alarm", "_cancel", "_code", "_doorway", "_farewell", "_fault", "_fd", "_has_left",
+        "_is_last", "_is_paused", "_is_working", "_jobs", "_linger", "_recv", "_send", "_socket",
+        "_spawn", "_state", "_wake", "address", "backlog", "dialect", "headers", "is_secure", "out",
+        "peer", "phase",
+    )  # fmt: skip
 
     OPEN, CLOSING, GONE = 0, 1, 2
 
@@ -142,7 +143,7 @@ class Connection:
             if timer is not None:
                 timer.cancel()
         self._socket.close()
-        self._doorway.connections -= 1
+        self._doorway.departed()
         # Without its circles the connection is freed at once, not by some later collection.
         self.phase = None
         self._spawn = self._cancel = None
@@ -278,7 +279,7 @@ class Connection:
         if out is None:
             return 0
         self.out = None
-        data = b"".join(out) if type(out) is list else out
+        data = b"".join(out) if isinstance(out, list) else out
         if self.backlog is not None:
             self.backlog.put(data, None)
             return 0

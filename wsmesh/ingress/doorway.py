@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import trio
 from attrs import Factory, define
 
 from wsmesh.channels.channel import Sink
@@ -33,6 +34,17 @@ class Doorway:
     admission: Admission
     connections: int = 0
     stalled: dict[Sink, StalledFrames] = Factory(dict)
+    _departure: trio.Event = Factory(trio.Event)
+
+    def departed(self) -> None:
+        """A connection is gone."""
+        self.connections -= 1
+        self._departure.set()
+
+    async def wait_departure(self) -> None:
+        """Return after the next connection that goes."""
+        self._departure = trio.Event()
+        await self._departure.wait()
 
     def authenticated(self, address: str) -> None:
         """A client's connect command succeeded."""

@@ -113,7 +113,8 @@ class HTTPPhase:
         reception = self._reception
         if not reception.is_open:
             return Refusal(503, "node is shutting down", "", 1.0)
-        refusal = reception.doorway.admission.admit(self._connection.address, reception.services.now())
+        now = reception.services.now()
+        refusal = reception.doorway.admission.admit(self._connection.address, now)
         if refusal is not None:
             return refusal
         origins = request.header_values("origin")

@@ -14,6 +14,7 @@ from typing import Protocol
 
 import trio
 
+from wsmesh.channels.channel import Sink
 from wsmesh.channels.fanout import Fanout
 
 SOCKETS = 256
@@ -31,16 +32,6 @@ class Source(Protocol):
 
     def on_fault(self, fault: Exception) -> None:
         """Take the exception that `on_readable` or `flush` raised; must not raise."""
-
-
-class Flushable(Protocol):
-    """A connection with frames to send."""
-
-    def flush(self) -> int:
-        """Send what the turn produced, without waiting; return the bytes sent."""
-
-    def on_fault(self, fault: Exception) -> None:
-        """Take the exception that `flush` raised; must not raise."""
 
 
 class Pump:
@@ -153,7 +144,7 @@ class Pump:
             dirty, fanout.dirty = fanout.dirty, []
             self._flush(dirty)
 
-    def _flush(self, dirty: list[Flushable]) -> None:
+    def _flush(self, dirty: list[Sink]) -> None:
         sent = 0
         for connection in dirty:
             try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
@@ -17,7 +16,6 @@ from wsmesh.session.registry import Registry
 from wsmesh.session.services import Services
 from wsmesh.session.session import Session
 from wsmesh.wire.http import Request
-
 
 
 class Answer(Protocol):

@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import socket
 import ssl
+from contextlib import suppress
 
 import structlog
 
@@ -105,10 +106,9 @@ class TLSSocket:
 
     def shutdown(self, how: int) -> None:
         """Say goodbye and shut the sending side."""
-        try:
+        # The peer's goodbye may never come; ours is on its way then.
+        with suppress(ssl.SSLError, ValueError):
             self._tls.unwrap()
-        except (ssl.SSLError, ValueError):
-            pass  # the peer's goodbye may never come, and ours is on its way
         self._send_ciphertext()
         self._socket.shutdown(how)
 

@@ -92,9 +92,8 @@ class WebSocketPhase:
             elif kind == CLOSE:
                 self._closed_by_peer(*payload)
                 return
-            elif kind == BINARY:
-                if not session.is_over:
-                    raise codes.INAPPROPRIATE_PROTOCOL
+            elif kind == BINARY and not session.is_over:
+                raise codes.INAPPROPRIATE_PROTOCOL
         if self._parser.is_incomplete is not self._incomplete:
             self._incomplete = not self._incomplete
             limit = self._doorway.limits.incomplete_age if self._incomplete else 0

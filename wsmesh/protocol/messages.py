@@ -2,8 +2,8 @@
 
 Every struct leaves out fields that hold their default, as the reference JSON encoding does.
 `bytes` fields of the definition are embedded JSON: kept as `msgspec.Raw`, never parsed here.
-Fields that a Centrifugo OSS server does not act on (map subscriptions, dictionaries) are not declared;
-unknown fields are ignored, so newer SDKs still connect.
+Fields that a Centrifugo OSS server does not act on (map subscriptions, dictionaries) are not
+declared; unknown fields are ignored, so newer SDKs still connect.
 """
 
 from __future__ import annotations

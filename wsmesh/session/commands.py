@@ -66,14 +66,12 @@ def execute(session: Session, command: Command) -> Job | None:
 
     :raises Disconnect: the command breaks the protocol or a limit.
     """
-    for name, function in _EXECUTE:
-        if getattr(command, name) is not None:
-            break
-    else:
+    function = _function_of(command)
+    if function is None:
         if command.id:
             session.refuse(command.id, codes.method_not_found())
-            return None
-        session.pong()
+        else:
+            session.pong()
         return None
     if not session.is_connected and function is not _connect:
         raise codes.BAD_REQUEST
@@ -85,6 +83,13 @@ def execute(session: Session, command: Command) -> Job | None:
         session.refuse(command.id, error)
     except StoreUnavailable:
         session.refuse(command.id, codes.internal())
+    return None
+
+
+def _function_of(command: Command) -> Execute | None:
+    for name, function in _EXECUTE:
+        if getattr(command, name) is not None:
+            return function
     return None
 
 

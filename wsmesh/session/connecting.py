@@ -23,8 +23,8 @@ from wsmesh.protocol.messages import (
     Reply,
     SubscribeRequest,
 )
-from wsmesh.security.jwks import KeyNotHeld, KeysUnavailable
 from wsmesh.security.claims import SubscribeOptions
+from wsmesh.security.jwks import KeyNotHeld, KeysUnavailable
 from wsmesh.session.publishing import checked_json
 from wsmesh.session.session import Job, Session
 from wsmesh.session.subscribing import Opening, open_by_client, open_by_server

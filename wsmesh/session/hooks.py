@@ -44,7 +44,7 @@ class Hooks:
         except trio.TooSlowError as error:
             log.warning("hook.overran", hook=name, seconds=self._timeout)
             raise HookFailure(f"{name} took longer than {self._timeout:g} s") from error
-        except Exception as error:  # noqa: BLE001  the application's code may raise anything
+        except Exception as error:
             log.exception("hook.failed", hook=name)
             raise HookFailure(f"{name} raised {type(error).__name__}") from error
         finally:

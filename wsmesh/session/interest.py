@@ -15,7 +15,7 @@ so that a client that comes straight back costs no round trips."""
 
 
 class Interest:
-    """Subscribes to the store for the first local subscriber, unsubscribes some time after the last.
+    """Subscribes to the store for the first local subscriber, unsubscribes after the last.
 
     :param is_used: whether anybody here is subscribed to (or joining) a channel.
     """

@@ -13,7 +13,7 @@ from typing import Protocol
 from uuid import uuid4
 
 import structlog
-from msgspec import UNSET, Raw
+from msgspec import Raw
 
 from wsmesh.app import Client
 from wsmesh.channels.channel import Sink

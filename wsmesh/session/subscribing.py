@@ -33,13 +33,13 @@ from wsmesh.protocol.messages import (
     SubscribeRequest,
     SubscribeResult,
 )
-from wsmesh.security.jwks import KeyNotHeld, KeysUnavailable
 from wsmesh.security.claims import (
     NO_OVERRIDE,
     Override,
     SubscribeOptions,
     SubscriptionClaims,
 )
+from wsmesh.security.jwks import KeyNotHeld, KeysUnavailable
 from wsmesh.session.publishing import checked_json
 from wsmesh.session.session import Job, Session
 from wsmesh.session.subscription import Subscription

@@ -144,9 +144,9 @@ class Store(Protocol):
     ) -> Recovery:
         """Return what follows `since`, all of it or, when that cannot be proved, nothing.
 
-        Recovered means: the epoch is the same (or `since.epoch` is empty and offset is 0 and nothing
-        was trimmed), the first retained publication is at most `since.offset + 1`, the last is the
-        top, and there are at most `limit` of them.
+        Recovered means: the epoch is the same (or `since.epoch` is empty and offset is 0 and
+        nothing was trimmed), the first retained publication is at most `since.offset + 1`, the
+        last is the top, and there are at most `limit` of them.
         """
 
     async def history(
