@@ -17,7 +17,8 @@ async def test_memory_is_given_back_once_per_departure_of_most(
     nursery.start_soon(
         give_back_after_departures, lambda: count[0], lambda: given.append(count[0])
     )
-    for count[0] in (WORTHWHILE * 2, WORTHWHILE + 1, WORTHWHILE, WORTHWHILE, 0, 0, 10, 0):
+    many = 4 * WORTHWHILE
+    for count[0] in (many, many - 1, many - 1, WORTHWHILE, WORTHWHILE, 10, 0, 0, 10, 0, 0):
         await trio.sleep(PERIOD)
         await trio.testing.wait_all_tasks_blocked()
     assert given == [WORTHWHILE, 0]

@@ -192,7 +192,10 @@ def _json(logger: Any, method: str, event: MutableMapping[str, Any]) -> bytes:
     try:
         return _encode(dict(event)) + b"\n"
     except (TypeError, ValueError, UnicodeEncodeError):
-        return _encode({key: ascii(value) for key, value in event.items()}) + b"\n"
+        # A lone surrogate, for example, which no encoding of text can hold.
+        plain = {key: str(value).encode("ascii", "backslashreplace").decode() for key, value in
+                 event.items()}
+        return _encode(plain) + b"\n"
 
 
 _render = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())

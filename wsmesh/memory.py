@@ -31,12 +31,13 @@ def give_back() -> None:
 async def give_back_after_departures(
     connections: Callable[[], int], give: Callable[[], None] = give_back
 ) -> None:
-    """Call `give` whenever most clients since the last time have left, until cancelled."""
-    peak = 0
+    """Call `give` when most clients since the last time have left and no more do, for ever."""
+    peak = before = 0
     while True:
         await trio.sleep(PERIOD)
         now = connections()
         peak = max(peak, now)
-        if peak - now >= WORTHWHILE and 2 * now <= peak:
+        if now >= before and peak - now >= WORTHWHILE and 2 * now <= peak:
             give()
             peak = now
+        before = now

@@ -22,8 +22,9 @@ from wsmesh.store.interface import PublishOptions, Retention
 RESERVED = re.compile(r"[*&]")
 """Characters that no channel may have, kept for later use."""
 
-CACHED = 16_384
-"""Channels whose resolution is remembered, the latest used; about 5 MB."""
+CACHED = 1024
+"""Channels whose resolution is remembered, the latest used. Subscriptions keep theirs themselves;
+a large cache would pin the pages of clients that have left (docs/decisions/memory.md)."""
 
 
 @frozen(slots=True)
@@ -42,7 +43,7 @@ class ChannelKind:
     is_private: bool
     users: tuple[str, ...] | None
     retention: Retention
-    stored: PublishOptions = field(init=False, eq=False)
+    stored: PublishOptions = field(eq=False)
 
     @stored.default
     def _stored(self) -> PublishOptions:
@@ -53,6 +54,7 @@ class ChannelKind:
 class _Rules:
     options: ChannelOptions
     retention: Retention
+    stored: PublishOptions
     rest: re.Pattern[str] | None
 
 
@@ -97,7 +99,9 @@ class Namespaces:
         if rules.rest is not None and rules.rest.search(rest) is None:
             raise codes.bad_request("channel name not allowed in its namespace")
         users = self._users(channel) if rules.options.allow_user_limited_channels else None
-        return ChannelKind(channel, rules.options, namespace, is_private, users, rules.retention)
+        return ChannelKind(
+            channel, rules.options, namespace, is_private, users, rules.retention, rules.stored
+        )
 
     def _check(self, channel: str) -> None:
         longest = self._section.max_length
@@ -142,4 +146,4 @@ def _rules(section: ChannelSection, options: ChannelOptions) -> _Rules:
         meta_ttl=options.history_meta_ttl or section.history_meta_ttl,
     )
     pattern = re.compile(options.channel_regex) if options.channel_regex else None
-    return _Rules(options, retention, pattern)
+    return _Rules(options, retention, PublishOptions(retention=retention), pattern)

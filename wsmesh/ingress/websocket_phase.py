@@ -77,12 +77,12 @@ class WebSocketPhase:
     def receive(self, data: bytes) -> None:
         """Take bytes from the socket."""
         session = self._session
+        messages = 0
         for kind, payload in self._parser.feed(data):
             if kind == TEXT:
                 if not session.is_over:
-                    self._doorway.metrics.messages_in += 1
+                    messages += 1
                     self._receive(session, payload)
-                    self._count_message()
             elif kind == PING:
                 self._count_control()
                 if not session.is_over:
@@ -94,16 +94,20 @@ class WebSocketPhase:
                 return
             elif kind == BINARY and not session.is_over:
                 raise codes.INAPPROPRIATE_PROTOCOL
+        if messages:
+            self._doorway.metrics.messages_in += messages
+            self._pace(messages)
         if self._parser.is_incomplete is not self._incomplete:
             self._incomplete = not self._incomplete
             limit = self._doorway.limits.incomplete_age if self._incomplete else 0
             self._connection.alarm(limit, self._took_too_long)
 
-    def _count_message(self) -> None:
+    def _pace(self, messages: int) -> None:
+        """Count messages of one read; a client ahead of its rate is not read for as long."""
         rate = self._rates.message
         now = self._now()
         tat = self._message_tat
-        self._message_tat = tat = (tat if tat > now else now) + rate.interval
+        self._message_tat = tat = (tat if tat > now else now) + rate.interval * messages
         wait = tat - now - rate.tolerance
         if wait > 0:
             self._doorway.metrics.limit_hit("message_rate")

@@ -23,6 +23,8 @@ from wsmesh.session.subscribing import open_by_client
 
 async def join_bare(session: Session, token: str, channels: tuple[str, ...]) -> None:
     """Connect and subscribe; what a refusal would be for an SDK is a disconnect here."""
+    if session.is_over:
+        return
     try:
         if not channels:
             raise Disconnect(codes.BAD_REQUEST.code, "bad request: ?channel=NAME is required")

@@ -25,7 +25,12 @@ def publish(session: Session, number: int, command: Command) -> Job | None:
     assert request is not None
     if not request.channel or request.data is UNSET:
         raise codes.BAD_REQUEST
-    kind = session.services.namespaces.resolve(request.channel)
+    subscription = session.subscriptions.get(request.channel)
+    kind = (
+        session.services.namespaces.resolve(request.channel)
+        if subscription is None
+        else subscription.kind
+    )
     data = bytes(request.data)
     fault = fault_in(session, kind, data)
     if fault is not None:
@@ -33,7 +38,7 @@ def publish(session: Session, number: int, command: Command) -> Job | None:
     app = session.services.hooks.app
     if app.publish is not None:
         return partial(_publish_by_hook, session, number, kind, data)
-    refusal = may_publish(kind, session.user, request.channel in session.subscriptions)
+    refusal = may_publish(kind, session.user, subscription is not None)
     if refusal is not None:
         raise refusal
     _store(session, number, kind, data)

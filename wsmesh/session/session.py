@@ -71,7 +71,7 @@ class Session:
     """
 
     __slots__ = (
-        "_expiry", "_heartbeat", "_pong_due", "client", "expire_at", "form", "info",
+        "_expiry", "_heartbeat", "_leaving", "_pong_due", "client", "expire_at", "form", "info",
         "is_connected", "is_over", "issued_at", "link", "meta", "name", "registry", "services",
         "session_id",
         "subscriptions", "token_id", "user", "version",
@@ -97,6 +97,7 @@ class Session:
         self.is_connected = False
         self.is_over = False
         self.subscriptions: dict[str, Subscription] = {}
+        self._leaving: list[tuple[str, Subscription]] | None = None
         self._expiry: Timer | None = None
         self._heartbeat: Timer | None = services.timers.after(
             services.client.stale_close_delay, self._went_stale
@@ -146,6 +147,8 @@ class Session:
         self.link.enqueue(partial(self._carry_out, command, job))
 
     async def _carry_out(self, command: int, job: Job) -> None:
+        if self.is_over:
+            return
         try:
             await job()
         except ReplyError as error:
@@ -238,6 +241,21 @@ class Session:
                 subscription.expiry.cancel()
         return subscription
 
+    def leave(self, channel: str) -> bool:
+        """End a subscription; whether there was one. The store is told when there is time."""
+        subscription = self.drop(channel)
+        if subscription is None:
+            return False
+        if subscription.has_presence or subscription.has_joined:
+            self._leaving = [*(self._leaving or ()), (channel, subscription)]
+            self.run(0, self._tell_store)
+        return True
+
+    async def _tell_store(self) -> None:
+        while self._leaving:
+            await self.farewell(*self._leaving[0])
+            self._leaving = self._leaving[1:]
+
     async def farewell(self, channel: str, subscription: Subscription) -> None:
         """Tell the store that the client left a channel."""
         store = self.services.store
@@ -248,10 +266,8 @@ class Session:
 
     def unsubscribe(self, channel: str, code: int, reason: str) -> None:
         """End a subscription from the server's side and tell the client."""
-        subscription = self.drop(channel)
-        if subscription is not None:
+        if self.leave(channel):
             self.push(Push(channel=channel, unsubscribe=Unsubscribe(code, reason)))
-            self.run(0, partial(self.farewell, channel, subscription))
 
     def close(self) -> list[tuple[str, Subscription]]:
         """End at once what needs no waiting; return the subscriptions to bid farewell to."""
@@ -267,4 +283,4 @@ class Session:
         for name, _ in left:
             self.drop(name)
         self.subscriptions.clear()
-        return left
+        return [*(self._leaving or ()), *left]

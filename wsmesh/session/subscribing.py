@@ -317,14 +317,11 @@ async def verified(session: Session, token: str) -> SubscriptionClaims:
     return claims
 
 
-def unsubscribe(session: Session, number: int, command: Command) -> Job | None:
+def unsubscribe(session: Session, number: int, command: Command) -> None:
     """Execute an unsubscribe command; leaving a channel one is not in succeeds too."""
     request = command.unsubscribe
     assert request is not None
     if not request.channel:
         raise codes.BAD_REQUEST
-    subscription = session.drop(request.channel)
+    session.leave(request.channel)
     session.reply(Reply(id=number, unsubscribe=Empty()))
-    if subscription is None:
-        return None
-    return partial(session.farewell, request.channel, subscription)

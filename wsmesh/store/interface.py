@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
+import msgspec
 from attrs import field, frozen
 
 from wsmesh.protocol.messages import ClientInfo, Publication
 
 
-@frozen(slots=True)
-class Position:
+class Position(msgspec.Struct, frozen=True):
     """A place in a channel's stream: `offset` counts from 1, 0 is before the first publication."""
 
     epoch: str = ""
@@ -61,8 +61,7 @@ class PublishOptions:
     version_epoch: str = ""
 
 
-@frozen(slots=True)
-class Published:
+class Published(msgspec.Struct, frozen=True):
     """Outcome of a publish.
 
     :param position: of the publication, offset 0 without history.

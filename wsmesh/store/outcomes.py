@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from attrs import evolve
+from msgspec.structs import replace
 
 from wsmesh.store.interface import Published
 
@@ -32,7 +32,7 @@ class Outcomes:
         """Answer repetitions with this outcome for `WINDOW` seconds."""
         # Removed first, so that an expired entry does not keep its place in the order.
         self._known.pop((channel, key), None)
-        self._known[channel, key] = (now + WINDOW, evolve(outcome, suppressed=True))
+        self._known[channel, key] = (now + WINDOW, replace(outcome, suppressed=True))
         if len(self._known) > self._capacity:
             del self._known[next(iter(self._known))]
 
