@@ -195,8 +195,9 @@ values = st.recursive(
     max_leaves=6,
 )
 fields = st.sampled_from(
-    ["channel", "channels", "user", "data", "b64data", "info", "commands", "limit", "since", "override", "disconnect"]
-)
+    ["channel", "channels", "user", "data", "b64data", "info", "commands", "limit", "since",
+     "override", "disconnect"]
+)  # fmt: skip
 bodies = st.binary(max_size=60) | st.dictionaries(fields, values).map(
     lambda body: json.dumps(body).encode()
 )

@@ -62,8 +62,8 @@ class Connection:
     """
 
     __slots__ = (
-        "_alarm", "_cancel", "_code", "_doorway", "_farewell", "_fault", "_fd", "_has_left",
-        "_is_last", "_is_paused", "_is_working", "_jobs", "_linger", "_recv", "_send", "_socket",
+        "_accepted_at", "_alarm", "_cancel", "_code", "_doorway", "_farewell", "_fault", "_fd",
+        "_has_left", "_is_last", "_is_paused", "_is_working", "_jobs", "_linger", "_recv", "_send", "_socket",
         "_spawn", "_state", "_wake", "address", "backlog", "dialect", "headers", "is_secure", "out",
         "peer", "phase",
     )  # fmt: skip
@@ -74,6 +74,7 @@ class Connection:
         self, doorway: Doorway, sock: socket.socket | TLSSocket, address: str, *, is_secure: bool
     ) -> None:
         self._doorway = doorway
+        self._accepted_at = trio.current_time()
         self._socket = sock
         self._fd = sock.fileno()
         self._recv = sock.recv
@@ -242,7 +243,7 @@ class Connection:
 
     def authenticated(self) -> None:
         """The client's connect command succeeded."""
-        self._doorway.authenticated(self.address)
+        self._doorway.authenticated(self.address, trio.current_time() - self._accepted_at)
 
     def enqueue(self, job: Job) -> None:
         """Run `job` in the connection's nursery after those enqueued before."""

@@ -46,9 +46,10 @@ class Doorway:
         self._departure = trio.Event()
         await self._departure.wait()
 
-    def authenticated(self, address: str) -> None:
-        """A client's connect command succeeded."""
+    def authenticated(self, address: str, seconds: float) -> None:
+        """A client's connect command succeeded, `seconds` after its socket was accepted."""
         self.admission.authenticated(address)
+        self.metrics.connect_seconds.observe(seconds)
 
     @property
     def queued_bytes(self) -> int:

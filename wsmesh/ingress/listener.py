@@ -98,6 +98,7 @@ class Door:
     """A listening socket in the pump: takes connections and starts serving them.
 
     :param spawn: `start_soon` of the nursery that owns the connections.
+    :ivar address: where this door is, as `[[listeners]] address` writes it.
     :param room: open sockets the process can hold; beyond it connections are closed at once.
     """
 
@@ -111,13 +112,9 @@ class Door:
         self._certificate = certificate
         self._spawn = spawn
         self._room = room
+        self.address = name_of(sock)
         self._is_tcp = sock.family != socket.AF_UNIX
         reception.doorway.pump.register(sock.fileno(), self)
-
-    @property
-    def address(self) -> str:
-        """Where this door is."""
-        return name_of(self._socket)
 
     def close(self) -> None:
         """Take no further connections; harmless when already closed."""
