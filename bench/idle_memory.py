@@ -25,7 +25,7 @@ SLOPE = 0.01
 """Growth of the RSS with all clients there, per cycle: what 20 cycles would make a fifth."""
 
 ARRIVALS = 1500.0
-SETTLE = 3.0
+SETTLE = 9.0
 
 
 def theil_sen(values: Sequence[float]) -> float:

@@ -6,7 +6,7 @@ import trio
 from trio.testing import MockClock
 
 from wsmesh.cli.allocator import with_c_allocator
-from wsmesh.memory import PERIOD, WORTHWHILE, give_back_after_departures
+from wsmesh.memory import PERIOD, QUIET, WORTHWHILE, give_back_after_departures
 
 
 async def test_memory_is_given_back_once_per_departure_of_most(
@@ -18,7 +18,9 @@ async def test_memory_is_given_back_once_per_departure_of_most(
         give_back_after_departures, lambda: count[0], lambda: given.append(count[0])
     )
     many = 4 * WORTHWHILE
-    for count[0] in (many, many - 1, many - 1, WORTHWHILE, WORTHWHILE, 10, 0, 0, 10, 0, 0):
+    leaving = [many, many - 1, *[WORTHWHILE] * (QUIET + 5), *[0] * QUIET]
+    returning = [*[10] * (QUIET + 2), *[0] * (QUIET + 2)]
+    for count[0] in (*leaving, 0, 0, *returning):
         await trio.sleep(PERIOD)
         await trio.testing.wait_all_tasks_blocked()
     assert given == [WORTHWHILE, 0]

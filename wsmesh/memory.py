@@ -16,6 +16,9 @@ import trio
 PERIOD = 1.0
 """Seconds between looks at the number of connections."""
 
+QUIET = 4
+"""Looks at which nobody has left any more, so that what goes with a client has gone too."""
+
 WORTHWHILE = 500
 """Connections that have to have left for a collection to be worth its pause."""
 
@@ -29,15 +32,16 @@ def give_back() -> None:
 
 
 async def give_back_after_departures(
-    connections: Callable[[], int], give: Callable[[], None] = give_back
+    connections: Callable[[], int], give: Callable[[], None]
 ) -> None:
     """Call `give` when most clients since the last time have left and no more do, for ever."""
-    peak = before = 0
+    peak = before = quiet = 0
     while True:
         await trio.sleep(PERIOD)
         now = connections()
         peak = max(peak, now)
-        if now >= before and peak - now >= WORTHWHILE and 2 * now <= peak:
+        quiet = quiet + 1 if now >= before else 0
+        if quiet >= QUIET and peak - now >= WORTHWHILE and 2 * now <= peak:
             give()
             peak = now
         before = now

@@ -33,7 +33,7 @@ from wsmesh.ingress.pump import Pump
 from wsmesh.ingress.reception import Reception
 from wsmesh.ingress.tls import Certificate
 from wsmesh.ingress.websocket_phase import Rates
-from wsmesh.memory import give_back_after_departures
+from wsmesh.memory import give_back, give_back_after_departures
 from wsmesh.metrics import Metrics, NodeStatistics
 from wsmesh.protocol import codes
 from wsmesh.runtime import gc_pauses, tune_gc, watch_loop_lag
@@ -122,6 +122,16 @@ class Node:
         if self._certificate is not None:
             self._certificate.reload()
         logs.reopen()
+
+    def give_memory_back(self) -> None:
+        """Let go of what clients that have left still occupy."""
+        services = self._reception.services
+        services.namespaces.forget()
+        for each in (
+            self._registry, services.hub, services.interest, self._reception.doorway.pump
+        ):
+            each.shrink()
+        give_back()
 
     async def drain(self, within: float) -> None:
         """Stop accepting, tell every client to come back elsewhere, wait until they are gone.
@@ -270,7 +280,9 @@ async def open_node(config: Config) -> AsyncGenerator[Node]:
         nursery.start_soon(renew_presence, services, registry)
         nursery.start_soon(watch_loop_lag, metrics)
         nursery.start_soon(store.run)
-        nursery.start_soon(give_back_after_departures, lambda: doorway.connections)
+        nursery.start_soon(
+            give_back_after_departures, lambda: doorway.connections, node.give_memory_back
+        )
         if certificate is not None:
             nursery.start_soon(_watch_certificate, certificate, config.tls.reload_interval)
         connections = await stack.enter_async_context(trio.open_nursery())

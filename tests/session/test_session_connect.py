@@ -97,7 +97,8 @@ async def test_a_client_that_does_not_answer_pings_is_dropped(
 async def test_channels_of_the_token_are_subscribed_and_recovered() -> None:
     node = FakeNode(config())
     claims = {"channels": ["news"], "subs": {"own": {
-        "data": {"welcome": 1}, "info": {"role": "x"}, "override": {"force_recovery": {"value": True}},
+        "data": {"welcome": 1}, "info": {"role": "x"},
+        "override": {"force_recovery": {"value": True}},
     }}}  # fmt: skip
     first = node.client()
     reply = await first.ask(connect={"token": token(**claims)})

@@ -43,6 +43,10 @@ class Hub:
         channel = self._channels.get(name)
         return len(channel.live) if channel else 0
 
+    def shrink(self) -> None:
+        """Let go of the room of channels that are gone: a dict never does so by itself."""
+        self._channels = dict(self._channels)
+
     def join(self, name: str, policy: str) -> Joining:
         """Begin a subscription: from now on publications are kept until `go_live`."""
         channel = self._channels.get(name)

@@ -64,6 +64,7 @@ class Namespaces:
     :ivar resolve: channel -> `ChannelKind`; one look-up in a bounded cache for a channel that was
         seen lately. Raises `ReplyError` 102 for a namespace that is not configured, 107 for a name
         that breaks the rules: printable ASCII, `max_length`, `RESERVED`, `channel_regex`.
+    :ivar forget: empties that cache.
     """
 
     def __init__(self, section: ChannelSection) -> None:
@@ -71,7 +72,9 @@ class Namespaces:
         self._without = _rules(section, section.without_namespace)
         self._named = {space.name: _rules(section, space) for space in section.namespaces}
         # An instance attribute and not a method, so that a hit costs no Python call.
-        self.resolve: Callable[[str], ChannelKind] = lru_cache(CACHED)(self._resolve)
+        remembered = lru_cache(CACHED)(self._resolve)
+        self.resolve: Callable[[str], ChannelKind] = remembered
+        self.forget: Callable[[], None] = remembered.cache_clear
 
     def personal_channel(self, user: str, namespace: str = "") -> str:
         """Return the name of a user's own channel, in a namespace or none (`personal_channel`)."""

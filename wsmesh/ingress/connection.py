@@ -63,9 +63,9 @@ class Connection:
 
     __slots__ = (
         "_accepted_at", "_alarm", "_cancel", "_code", "_doorway", "_farewell", "_fault", "_fd",
-        "_has_left", "_is_last", "_is_paused", "_is_working", "_jobs", "_linger", "_recv", "_send", "_socket",
-        "_spawn", "_state", "_wake", "address", "backlog", "dialect", "headers", "is_secure", "out",
-        "peer", "phase",
+        "_has_left", "_is_last", "_is_paused", "_is_working", "_jobs", "_linger", "_recv", "_send",
+        "_socket", "_spawn", "_state", "_wake", "address", "backlog", "dialect", "headers",
+        "is_secure", "out", "peer", "phase",
     )  # fmt: skip
 
     OPEN, CLOSING, GONE = 0, 1, 2

@@ -76,6 +76,10 @@ class Pump:
         """Read from `fd` again."""
         self._poller.modify(fd, select.EPOLLIN | select.EPOLLRDHUP)
 
+    def shrink(self) -> None:
+        """Let go of the room of sockets that are gone: a dict never does so by itself."""
+        self._sources = dict(self._sources)
+
     def close(self) -> None:
         """Release the poller."""
         self._poller.close()

@@ -53,6 +53,10 @@ class Interest:
                     await self._store.unsubscribe(channel)
             idle = unused
 
+    def shrink(self) -> None:
+        """Let go of the room of channels that are gone: a set never does so by itself."""
+        self._held = set(self._held)
+
     @asynccontextmanager
     async def _change(self, channel: str) -> AsyncGenerator[None]:
         done = self._changing[channel] = trio.Event()

@@ -53,6 +53,11 @@ class Registry(Generic[S]):
         """Return how many connections a user has here."""
         return len(self._by_user.get(user, ()))
 
+    def shrink(self) -> None:
+        """Let go of the room of sessions that have left: a dict never does so by itself."""
+        self._by_client = dict(self._by_client)
+        self._by_user = dict(self._by_user)
+
     def of_user(self, user: str, client: str = "", session: str = "") -> list[S]:
         """Return the user's sessions, perhaps only the one with this client or session id."""
         found = list(self._by_user.get(user, {}).values())
