@@ -95,13 +95,10 @@ class FakeLink:
         self.closed: tuple[int, str] | None = None
         self.sent: list[dict[str, Any]] = []
         self._jobs: deque[Job] = deque()
+        self.waiting = 0
         self._number = 0
         self._form = form
         self.session = Session(node.services, node.registry, self, form)
-
-    @property
-    def waiting(self) -> int:
-        return len(self._jobs)
 
     def send_text(self, payload: bytes, *, secret: bool = False) -> None:
         self.collect()
@@ -118,6 +115,7 @@ class FakeLink:
 
     def enqueue(self, job: Job) -> None:
         self._jobs.append(job)
+        self.waiting += 1
 
     def collect(self) -> None:
         """Take the frames of fan-outs, in their order among what was sent otherwise."""
@@ -133,6 +131,7 @@ class FakeLink:
         while self._jobs:
             await self._jobs[0]()
             self._jobs.popleft()
+            self.waiting -= 1
         self.collect()
 
     def say(self, *messages: dict[str, Any]) -> None:

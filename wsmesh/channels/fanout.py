@@ -46,7 +46,8 @@ class Fanout:
         self._finished = finished
         self._waiting: deque[Channel] = deque()
         self._served: list[int] = []
-        self._turn_began = now()
+        self.turn_began = now()
+        """When the pump's turn began: the time, for what need not be more precise than a turn."""
         self._batch_limit = batch_limit
 
     @property
@@ -87,12 +88,12 @@ class Fanout:
     def begin_turn(self) -> None:
         """A turn of the pump begins: time what is pushed in it from here."""
         self.is_awake = True
-        self._turn_began = self._now()
+        self.turn_began = self._now()
 
     def end_turn(self) -> None:
         """What was pushed in the turn has been sent."""
         if self._served:
-            self._finished(self._served, self._now() - self._turn_began)
+            self._finished(self._served, self._now() - self.turn_began)
             self._served = []
 
     def step(self) -> bool:

@@ -26,15 +26,13 @@ class Relay:
     _open: set[trio.SocketStream] = field(factory=set)
     _is_cut: bool = False
 
-    def cut(self) -> int:
-        """Reset every connection, with no goodbye, and let nobody in; return how many there were."""
+    def cut(self) -> None:
+        """Reset every connection, with no goodbye, and let nobody in."""
         self._is_cut = True
-        cut = len(self._open)
         for stream in self._open:
             stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
             stream.socket.close()
         self._open.clear()
-        return cut // 2
 
     def mend(self) -> None:
         """Let connections in again."""
@@ -73,6 +71,6 @@ async def open_relay(node_port: int) -> AsyncGenerator[Relay]:
         await relay.forward(near, node_port)
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(trio.serve_listeners, serve, [listener])
+        await nursery.start(trio.serve_listeners, serve, [listener])
         yield relay
         nursery.cancel_scope.cancel()

@@ -57,6 +57,7 @@ class Connection:
     :ivar dialect: how its frames look (`wsmesh.channels.channel`).
     :ivar out: the frame or frames of the current turn.
     :ivar backlog: frames of a stalled socket.
+    :ivar waiting: jobs that are running or queued.
     :ivar peer: IP address at the other end of the socket, empty on a Unix socket.
     :ivar address: the client's, which differs from `peer` behind a trusted proxy.
     """
@@ -65,7 +66,7 @@ class Connection:
         "_accepted_at", "_alarm", "_cancel", "_code", "_doorway", "_farewell", "_fault", "_fd",
         "_has_left", "_is_last", "_is_paused", "_is_working", "_jobs", "_linger", "_recv", "_send",
         "_socket", "_spawn", "_state", "_wake", "address", "backlog", "dialect", "headers",
-        "is_secure", "out", "peer", "phase",
+        "is_secure", "out", "peer", "phase", "waiting",
     )  # fmt: skip
 
     OPEN, CLOSING, GONE = 0, 1, 2
@@ -87,6 +88,7 @@ class Connection:
         self.out: bytes | list[bytes] | None = None
         self.backlog: Backlog | None = None
         self.phase: Phase | None = None
+        self.waiting = 0
         self._jobs: deque[Job] | None = None
         self._is_working = False
         self._is_paused = False
@@ -129,8 +131,8 @@ class Connection:
                 self._is_working = True
                 await self._jobs[0]()
                 self._is_working = False
-                if self._jobs:
-                    self._jobs.popleft()
+                self._jobs.popleft()
+                self.waiting -= 1
             if self._fault is not None:
                 raise self._fault
             if self._state != self.GONE:
@@ -236,11 +238,6 @@ class Connection:
 
     # -- working --------------------------------------------------------------------------------
 
-    @property
-    def waiting(self) -> int:
-        """Jobs that are running or queued."""
-        return len(self._jobs) if self._jobs else 0
-
     def authenticated(self) -> None:
         """The client's connect command succeeded."""
         self._doorway.authenticated(self.address, trio.current_time() - self._accepted_at)
@@ -252,6 +249,7 @@ class Connection:
         if self._jobs is None:
             self._jobs = deque()
         self._jobs.append(job)
+        self.waiting += 1
         if self._wake is not None:
             self._wake.set()
 

@@ -105,7 +105,7 @@ class WebSocketPhase:
     def _pace(self, messages: int) -> None:
         """Count messages of one read; a client ahead of its rate is not read for as long."""
         rate = self._rates.message
-        now = self._now()
+        now = self._doorway.fanout.turn_began
         tat = self._message_tat
         self._message_tat = tat = (tat if tat > now else now) + rate.interval * messages
         wait = tat - now - rate.tolerance

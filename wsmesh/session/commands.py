@@ -66,7 +66,7 @@ def execute(session: Session, command: Command) -> Job | None:
 
     :raises Disconnect: the command breaks the protocol or a limit.
     """
-    function = _function_of(command)
+    function = publish if command.publish is not None else _function_of(command)
     if function is None:
         if command.id:
             session.refuse(command.id, codes.method_not_found())
@@ -119,7 +119,6 @@ def _ping(session: Session, number: int, command: Command) -> None:
 
 
 _EXECUTE: tuple[tuple[str, Execute], ...] = (
-    ("publish", publish),
     ("connect", _connect),
     ("subscribe", subscribe),
     ("unsubscribe", unsubscribe),

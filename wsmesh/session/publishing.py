@@ -41,7 +41,12 @@ def publish(session: Session, number: int, command: Command) -> Job | None:
     refusal = may_publish(kind, session.user, subscription is not None)
     if refusal is not None:
         raise refusal
-    _store(session, number, kind, data)
+    session.services.store.publish_nowait(
+        kind.channel,
+        Publication(Raw(data), session.client_info()),
+        kind.stored,
+        partial(_answer, session, number),
+    )
     return None
 
 
@@ -65,7 +70,13 @@ async def _publish_by_hook(session: Session, number: int, kind: ChannelKind, dat
         client=session.described(), channel=kind.channel, data=data,
     )
     rewritten = await hooks.call("publish", hooks.app.publish, context)
-    _store(session, number, kind, data if rewritten is None else checked_json(rewritten))
+    session.services.store.publish_nowait(
+        kind.channel,
+        Publication(Raw(data if rewritten is None else checked_json(rewritten)),
+                    session.client_info()),
+        kind.stored,
+        partial(_answer, session, number),
+    )
 
 
 def checked_json(data: bytes) -> bytes:
@@ -78,15 +89,6 @@ def checked_json(data: bytes) -> bytes:
     except (msgspec.DecodeError, RecursionError) as error:
         raise codes.internal() from error
     return compact(data)
-
-
-def _store(session: Session, number: int, kind: ChannelKind, data: bytes) -> None:
-    session.services.store.publish_nowait(
-        kind.channel,
-        Publication(Raw(data), session.client_info()),
-        kind.stored,
-        partial(_answer, session, number),
-    )
 
 
 def _answer(session: Session, number: int, outcome: Published | Exception) -> None:

@@ -44,10 +44,8 @@ class Link(Sink, Protocol):
 
     address: str
     headers: tuple[tuple[str, str], ...]
-
-    @property
-    def waiting(self) -> int:
-        """Jobs that are running or queued."""
+    waiting: int
+    """Jobs that are running or queued."""
 
     def send_text(self, payload: bytes, *, secret: bool = False) -> None:
         """Send a text message; a secret one is never compressed (CRIME)."""

@@ -7,6 +7,7 @@ state; events are plain tuples; everything else goes through `_parse`.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -35,6 +36,7 @@ _OPCODES = frozenset((CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG))
 _FIN, _RSV1, _RSV23, _MASKED = 0x80, 0x40, 0x30, 0x80
 _TEXT_HEADS = tuple(bytes((_FIN | TEXT, size)) for size in range(126))
 _from_bytes = int.from_bytes
+_medium_head = struct.Struct("!BBH").pack
 
 
 def frame(opcode: int, payload: bytes, *, rsv1: bool = False) -> bytes:
@@ -47,6 +49,8 @@ def text_frame(payload: bytes) -> bytes:
     size = len(payload)
     if size < 126:
         return _TEXT_HEADS[size] + payload
+    if size < 0x10000:
+        return _medium_head(_FIN | TEXT, 126, size) + payload
     return _head(_FIN | TEXT, size, 0) + payload
 
 
