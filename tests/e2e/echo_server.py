@@ -60,7 +60,7 @@ class EchoPhase:
             if kind == TEXT:
                 self._connection.send_text(payload)
             elif kind == BINARY:
-                self._connection.send(frame(BINARY, payload))
+                self._connection.send(self._binary(payload))
             elif kind == PING:
                 self._connection.send(frame(PONG, payload))
             elif kind == CLOSE:
@@ -68,6 +68,11 @@ class EchoPhase:
                 answer = close_frame(code, "") if code != 1005 else frame(CLOSE, b"")
                 self._connection.answer_close(code, reason, answer)
                 return
+
+    def _binary(self, payload: bytes) -> bytes:
+        if self._connection.dialect & 1:
+            return frame(BINARY, self._doorway.deflater.deflate(payload), rsv1=True)
+        return frame(BINARY, payload)
 
     def lost(self, code: int, reason: str) -> list[Job]:
         return []
