@@ -137,6 +137,15 @@ async def test_what_is_missing_is_named() -> None:
     assert site.operations.asked == []
 
 
+async def test_revocations_reach_the_node_with_their_times() -> None:
+    site = Site()
+    assert await site.call("revoke_token", uid="t", expire_at=99) == {"result": {}}
+    assert await site.call("invalidate_user_tokens", user="u", issued_before=5) == {"result": {}}
+    assert site.operations.asked[0] == ("revoke_token", {"jti": "t", "until": 99})
+    assert site.operations.asked[1][1]["issued_before"] == 5
+    assert (await site.call("revoke_token"))["error"]["code"] == 107
+
+
 async def test_errors_can_be_asked_for_as_http_statuses() -> None:
     site = Site()
     mode = ("x-centrifugo-error-mode", "transport")

@@ -62,6 +62,12 @@ class RecordingOperations:
         self._note("channels", pattern=pattern)
         return {"a": 1}
 
+    async def revoke(self, user: str, **options: Any) -> None:
+        self._note("revoke", user=user, **options)
+
+    async def revoke_token(self, jti: str, **options: Any) -> None:
+        self._note("revoke_token", jti=jti, **options)
+
     async def info(self) -> list[NodeInfo]:
         return [
             NodeInfo(

@@ -19,8 +19,10 @@ from wsmesh.api.requests import (
     DisconnectRequest,
     HistoryRequest,
     InfoRequest,
+    InvalidateUserTokensRequest,
     PublishRequest,
     RefreshRequest,
+    RevokeTokenRequest,
     RPCRequest,
     SubscribeRequest,
     UnsubscribeRequest,
@@ -35,6 +37,9 @@ from wsmesh.security.claims import NO_OVERRIDE
 
 Method = Callable[[Operations, bytes], Awaitable[Any]]
 """Executes one request and returns its result, to be encoded."""
+
+FOR_EVER = 4_102_444_800.0
+"""Unix time of the year 2100, for revocations without an end."""
 
 BATCH_LIMIT = 1000
 """Commands of one batch, and channels of one broadcast."""
@@ -228,6 +233,24 @@ async def _rpc(operations: Operations, body: bytes) -> Any:
     return {} if answer is None else {"data": Raw(answer)}
 
 
+async def _revoke_token(operations: Operations, body: bytes) -> Any:
+    request: RevokeTokenRequest = decode(body, RevokeTokenRequest)
+    if not request.uid:
+        raise codes.bad_request("uid is required: the jti of the token")
+    await operations.revoke_token(request.uid, until=request.expire_at or FOR_EVER)
+    return {}
+
+
+async def _invalidate_user_tokens(operations: Operations, body: bytes) -> Any:
+    request: InvalidateUserTokensRequest = decode(body, InvalidateUserTokensRequest)
+    if not request.user:
+        raise codes.bad_request("user is required")
+    await operations.revoke(
+        request.user, until=request.expire_at or FOR_EVER, issued_before=request.issued_before
+    )
+    return {}
+
+
 METHODS: dict[str, Method] = {
     "publish": _publish,
     "broadcast": _broadcast,
@@ -242,4 +265,6 @@ METHODS: dict[str, Method] = {
     "channels": _channels,
     "info": _info,
     "rpc": _rpc,
+    "revoke_token": _revoke_token,
+    "invalidate_user_tokens": _invalidate_user_tokens,
 }

@@ -155,6 +155,21 @@ class HistoryRequest(ChannelRequest):
     reverse: bool | None = None
 
 
+class RevokeTokenRequest(msgspec.Struct):
+    """Refuse one token, named by its `jti`, and end the connections it opened."""
+
+    uid: str = ""
+    expire_at: int | None = None
+
+
+class InvalidateUserTokensRequest(msgspec.Struct):
+    """Refuse a user's tokens issued so far, and end the user's connections."""
+
+    user: str | None = None
+    expire_at: int | None = None
+    issued_before: int | None = None
+
+
 class ChannelsRequest(msgspec.Struct):
     """List channels."""
 

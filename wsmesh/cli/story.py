@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from urllib.error import HTTPError
 from urllib.request import ProxyHandler, Request, build_opener
 
 import click
@@ -188,6 +189,9 @@ def _post(url: str, data: object) -> None:
     try:
         with direct.open(Request(url, body), timeout=STEP_WITHIN) as answer:
             text = answer.read().decode()
+    except HTTPError as refused:
+        with refused:
+            raise StepFailed(f"the HTTP API answered {refused.code}") from None
     except OSError as error:
         raise StepFailed(f"the HTTP API did not answer: {error}") from error
     if "result" not in json.loads(text):

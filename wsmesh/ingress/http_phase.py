@@ -7,6 +7,8 @@ from functools import partial
 from math import ceil
 from urllib.parse import parse_qs
 
+import structlog
+
 from wsmesh.ingress.connection import Connection, Job
 from wsmesh.ingress.reception import Reception
 from wsmesh.ingress.websocket_phase import WebSocketPhase
@@ -20,6 +22,8 @@ from wsmesh.wire.deflate import Inflater
 from wsmesh.wire.frames import FrameParser
 from wsmesh.wire.handshake import accept
 from wsmesh.wire.http import BadRequest, Request, RequestParser, response
+
+log = structlog.get_logger("wsmesh.http")
 
 KEEP_ALIVE = 60.0
 """Seconds an idle HTTP connection is kept."""
@@ -95,6 +99,9 @@ class HTTPPhase:
     ) -> None:
         metrics = self._reception.doorway.metrics
         metrics.handshake_rejected(status, limit or "malformed")
+        log.warning(
+            "handshake.refused", status=status, reason=reason, address=self._connection.address
+        )
         if limit:
             metrics.limit_hit(limit)
         plain = ("Content-Type", "text/plain; charset=utf-8")

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
+import structlog
+
 from wsmesh.app import DisconnectContext
 from wsmesh.errors import ProtocolViolation
 from wsmesh.ingress.connection import Connection, Job
@@ -23,6 +25,8 @@ from wsmesh.wire.frames import (
     close_frame,
     frame,
 )
+
+log = structlog.get_logger("wsmesh.connection")
 
 RATE_DEBT = 10.0
 """Seconds a client may be paused for its message rate; beyond that it is disconnected."""
@@ -139,6 +143,10 @@ class WebSocketPhase:
         left = session.close()
         self._doorway.admission.closed(self._connection.address, was_connected)
         self._doorway.metrics.connection_closed(code)
+        log.info(
+            "connection.closed", client=session.client, user=session.user, code=code,
+            reason=reason, address=self._connection.address, connected=was_connected,
+        )
         jobs: list[Job] = [
             partial(session.farewell, channel, subscription)
             for channel, subscription in left

@@ -192,12 +192,19 @@ class ServerOperations:
             ttl = seconds_left(found, expire_at)
             found.push(Push(refresh=RefreshPush(expires=bool(expire_at), ttl=ttl)))
 
-    async def revoke(self, user: str, *, until: float) -> None:
-        """Refuse the user's tokens issued so far until `until` (Unix time), end its connections."""
+    async def revoke(
+        self, user: str, *, until: float, issued_before: float | None = None
+    ) -> None:
+        """Refuse the user's tokens until `until`, and end the connections that they opened.
+
+        :param issued_before: tokens issued from then on stay good; None: now. Unix times.
+        """
         now = self._services.wall()
-        self._services.revocations.revoke_user(user, now, until, now=now)
+        before = now if issued_before is None else issued_before
+        self._services.revocations.revoke_user(user, before, until, now=now)
         for found in self._registry.of_user(user):
-            found.end(codes.INVALID_TOKEN)
+            if found.issued_at is None or found.issued_at < before:
+                found.end(codes.INVALID_TOKEN)
 
     async def revoke_token(self, jti: str, *, iss: str = "", until: float) -> None:
         """Refuse a token until `until` (Unix time), and end the connections that it opened."""
