@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import random
-import resource
 import signal
 import socket
-import sys
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -21,12 +18,12 @@ from attrs import define, field
 import wsmesh
 from wsmesh import logs
 from wsmesh.api.endpoint import HTTPEndpoint
-from wsmesh.app import App
 from wsmesh.channels.fanout import Fanout
 from wsmesh.channels.hub import Hub
 from wsmesh.channels.namespaces import Namespaces
-from wsmesh.config.sections import AppSection, Config
-from wsmesh.errors import ConfigError, StoreUnavailable
+from wsmesh.config.sections import Config
+from wsmesh.errors import StoreUnavailable
+from wsmesh.ingress.descriptors import room_for_clients
 from wsmesh.ingress.doorway import Doorway
 from wsmesh.ingress.listener import Door, open_socket
 from wsmesh.ingress.pump import Pump
@@ -46,6 +43,7 @@ from wsmesh.security.revocation import Revocations
 from wsmesh.session.hooks import Hooks
 from wsmesh.session.housekeeping import renew_presence, resume_after_gap
 from wsmesh.session.interest import Interest
+from wsmesh.session.loading import load_app
 from wsmesh.session.operations import ServerOperations
 from wsmesh.session.registry import Registry
 from wsmesh.session.services import Services
@@ -53,9 +51,6 @@ from wsmesh.session.session import Session
 from wsmesh.store.memory import MemoryStore
 from wsmesh.timers import Timers
 from wsmesh.wire.deflate import Deflater
-
-RESERVED_DESCRIPTORS = 512
-"""Descriptors kept for logs, the store, HTTP and everything that is not a client."""
 
 DRAIN_BATCH = 256
 """Clients told to reconnect between two checkpoints when the node stops."""
@@ -149,43 +144,6 @@ class Node:
                     await trio.lowlevel.checkpoint()
             while self._reception.doorway.admission.connections or self._reception.answering:
                 await self._reception.doorway.wait_departure()
-
-
-def load_app(section: AppSection) -> App:
-    """Import the application's hooks.
-
-    :raises ConfigError: the module cannot be imported or holds no App.
-    """
-    if not section.module:
-        return App()
-    name, _, attribute = section.module.partition(":")
-    sys.path.insert(0, os.getcwd())
-    try:
-        found = getattr(importlib.import_module(name), attribute or "app")
-    except Exception as error:
-        raise ConfigError("app.module", [f"cannot load {section.module!r}: {error}"]) from error
-    finally:
-        sys.path.pop(0)
-    if not isinstance(found, App):
-        kind = type(found).__name__
-        raise ConfigError("app.module", [f"expected an App at {section.module!r}, found {kind}"])
-    return found
-
-
-def room_for_clients(config: Config) -> int:
-    """Return how many sockets the process can hold besides its own descriptors."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = config.node.max_connections + 2 * RESERVED_DESCRIPTORS
-    if soft < wanted and (hard == resource.RLIM_INFINITY or soft < hard):
-        soft = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    room = soft - RESERVED_DESCRIPTORS
-    if room < config.node.max_connections:
-        log.warning(
-            "node.few_descriptors", room=room, max_connections=config.node.max_connections,
-            advice="raise the limit of open files (ulimit -n) or lower node.max_connections",
-        )
-    return max(16, room)
 
 
 @asynccontextmanager
@@ -284,7 +242,7 @@ async def open_node(config: Config) -> AsyncGenerator[Node]:
             give_back_after_departures, lambda: doorway.connections, node.give_memory_back
         )
         if certificate is not None:
-            nursery.start_soon(_watch_certificate, certificate, config.tls.reload_interval)
+            nursery.start_soon(certificate.watch)
         connections = await stack.enter_async_context(trio.open_nursery())
         for sock, listener in sockets:
             node._doors.append(
@@ -302,12 +260,6 @@ async def open_node(config: Config) -> AsyncGenerator[Node]:
                 door.close()
             connections.cancel_scope.cancel()
             nursery.cancel_scope.cancel()
-
-
-async def _watch_certificate(certificate: Certificate, interval: float) -> None:
-    while True:
-        await trio.sleep(interval)
-        certificate.reload()
 
 
 async def run(

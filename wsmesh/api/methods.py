@@ -30,7 +30,7 @@ from wsmesh.api.requests import (
     decode,
     embedded,
 )
-from wsmesh.errors import ReplyError, StoreUnavailable
+from wsmesh.errors import Disconnect, HookFailure, ReplyError, StoreUnavailable
 from wsmesh.protocol import codes
 from wsmesh.protocol.messages import HistoryResult, PresenceResult, PresenceStatsResult
 from wsmesh.security.claims import NO_OVERRIDE
@@ -69,6 +69,10 @@ async def _execute(
         return None, error
     except StoreUnavailable as error:
         log.warning("api.store_unavailable", method=method, error=str(error))
+        return None, codes.internal()
+    except (HookFailure, Disconnect) as error:
+        # A hook may disconnect its client, but a backend is none.
+        log.warning("api.hook_failed", method=method, error=str(error))
         return None, codes.internal()
 
 
@@ -228,6 +232,8 @@ async def _info(operations: Operations, body: bytes) -> Any:
 
 async def _rpc(operations: Operations, body: bytes) -> Any:
     request: RPCRequest = decode(body, RPCRequest)
+    if not request.method:
+        raise codes.bad_request("method is required")
     params = embedded(request.params, None, "params") or embedded(request.data, None, "data")
     answer = await operations.rpc(request.method, params)
     return {} if answer is None else {"data": Raw(answer)}

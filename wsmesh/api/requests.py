@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from base64 import b64decode
-from binascii import Error as Base64Error
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from msgspec import UNSET, Raw, UnsetType
+from msgspec import UNSET, Meta, Raw, UnsetType
 
 from wsmesh.errors import ReplyError
 from wsmesh.protocol import codes
@@ -16,6 +15,15 @@ from wsmesh.security.claims import Override
 from wsmesh.store.interface import Position
 
 Embedded = Raw | UnsetType
+
+Counter = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+"""Offsets and versions: unsigned 64-bit integers at Centrifugo, of which msgspec checks 63 bits."""
+
+Limit = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
+"""A 32-bit integer; any negative one asks for everything."""
+
+UnixTime = Annotated[int, Meta(ge=0, le=2**53 - 1)]
+"""Whole seconds; beyond 53 bits neither a float nor a JavaScript client could hold them."""
 
 
 class _Bool(msgspec.Struct):
@@ -36,7 +44,7 @@ class _Override(msgspec.Struct):
 
 
 class _Position(msgspec.Struct):
-    offset: int = 0
+    offset: Counter = 0
     epoch: str = ""
 
     def position(self) -> Position:
@@ -56,7 +64,7 @@ class _Publishing(msgspec.Struct):
     tags: dict[str, str] | None = None
     idempotency_key: str | None = None
     delta: bool | None = None
-    version: int | None = None
+    version: Counter | None = None
     version_epoch: str | None = None
 
     def payload(self) -> bytes:
@@ -116,7 +124,7 @@ class SubscribeRequest(_OfUser):
     data: Embedded = UNSET
     b64data: str | None = None
     recover_since: _Position | None = None
-    expire_at: int | None = None
+    expire_at: UnixTime | None = None
     override: _Override | None = None
 
 
@@ -137,7 +145,7 @@ class RefreshRequest(_OfUser):
     """Set the lifetime of a user's connections."""
 
     expired: bool | None = None
-    expire_at: int | None = None
+    expire_at: UnixTime | None = None
     info: Embedded = UNSET
 
 
@@ -150,7 +158,7 @@ class ChannelRequest(msgspec.Struct):
 class HistoryRequest(ChannelRequest):
     """Read a stream; without `limit` only its top."""
 
-    limit: int | None = None
+    limit: Limit | None = None
     since: _Position | None = None
     reverse: bool | None = None
 
@@ -213,7 +221,7 @@ def embedded(plain: Embedded, encoded: str | None, name: str) -> bytes | None:
     if encoded:
         try:
             decoded = b64decode(encoded, validate=True)
-        except Base64Error as error:
+        except ValueError as error:
             raise codes.bad_request(f"b64{name} is not base64") from error
         if not is_json(decoded):
             raise codes.bad_request(f"b64{name} must hold JSON; binary data is not supported")

@@ -10,6 +10,7 @@ import ssl
 from contextlib import suppress
 
 import structlog
+import trio
 
 from wsmesh.config.sections import TLSSection
 from wsmesh.errors import ConfigError
@@ -142,6 +143,12 @@ class Certificate:
             return False
         log.info("certificate.reloaded", certificate=self._section.certificate)
         return True
+
+    async def watch(self) -> None:
+        """Read the files again whenever they have changed, until cancelled."""
+        while True:
+            await trio.sleep(self._section.reload_interval)
+            self.reload()
 
     def _stamps(self) -> tuple[tuple[int, int], ...]:
         stamps = []

@@ -25,9 +25,10 @@ from wsmesh.protocol.messages import (
 )
 from wsmesh.security.claims import SubscribeOptions
 from wsmesh.security.jwks import KeyNotHeld, KeysUnavailable
+from wsmesh.session.opening import Opening
 from wsmesh.session.publishing import checked_json
 from wsmesh.session.session import Job, Session
-from wsmesh.session.subscribing import Opening, open_by_client, open_by_server
+from wsmesh.session.subscribing import open_by_client, open_by_server
 
 SERVER_VERSION = "wsmesh"
 

@@ -16,9 +16,10 @@ from wsmesh.protocol.messages import (
 )
 from wsmesh.security.jwks import KeyNotHeld
 from wsmesh.session.connecting import identify
+from wsmesh.session.opening import watch_expiry
 from wsmesh.session.publishing import checked_json
 from wsmesh.session.session import Job, Session
-from wsmesh.session.subscribing import verified, watch_expiry
+from wsmesh.session.subscribing import verified
 
 
 def refresh(session: Session, number: int, command: Command) -> Job:
