@@ -30,14 +30,14 @@ test-all: $(VENV)/test ## also the slow tests
 lint: $(VENV)/lint ## style, types, async rules, import contracts
 	@$(BIN)/ruff check $(SOURCES)
 	@$(BIN)/mypy wsmesh balancers failover bench
-	@$(BIN)/flake8 $$(git ls-files 'wsmesh/*.py' 'bench/*.py')
+	@$(BIN)/flake8 wsmesh balancers failover bench
 	@$(BIN)/lint-imports
 
 bench: $(VENV)/test $(VENV)/bench ## list the benchmarks; python -m bench NAME runs one
 	@$(BIN)/python -m bench
 
 clean: ## remove everything this Makefile made
-	rm -rf $(VENV) .cache .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache *.egg-info
+	rm -rf $(VENV) .cache .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache *.egg-info
 
 $(BIN)/python:
 	@sh tests/venv.sh $(PYTHON) $(VENV)

@@ -55,6 +55,19 @@ allow_presence_for_anonymous = true
 """
 """Everybody may do everything, and every channel has history, presence and recovery."""
 
+LOGGING_HOOKS = """
+import structlog
+from wsmesh.app import App, ConnectGrant
+
+app = App()
+
+@app.on_connect
+async def connect(context):
+    structlog.get_logger("hooks").info("joined", name=context.name)
+    return ConnectGrant(user="anybody")
+"""
+"""A `hooks.py` that writes one line of the log for each client."""
+
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -122,18 +135,22 @@ class NodeProcess:
 
 @contextmanager
 def running_node(
-    directory: Path, toml: str = OPEN_NODE, *, words: Sequence[str] = ("--port", "0")
+    directory: Path, toml: str = OPEN_NODE, *, words: Sequence[str] = ("--port", "0"),
+    may_log_tracebacks: bool = False, under: Sequence[str] = (),
 ) -> Iterator[NodeProcess]:
-    """A ready node on a free port; at the end it must obey SIGTERM with status 0, silently.
+    """A ready node on a free port; at the end it must obey SIGTERM with status 0.
 
-    A test that ends the process itself is not asked about it.
+    A test that ends the process itself is not asked about it. A traceback in its log is a failure,
+    unless the test's own application hooks raise.
+
+    :param under: a command that runs the node, such as `prlimit` with its options.
     """
     config = directory / "wsmesh.toml"
     config.write_text(toml)
     log = directory / "node.log"
     with log.open("wb") as sink:
         process = subprocess.Popen(
-            [sys.executable, "-m", "wsmesh", "--config", str(config), *words],
+            [*under, sys.executable, "-m", "wsmesh", "--config", str(config), *words],
             stdout=sink, stderr=sink, cwd=directory, env=clean_environment(),
         )
     try:
@@ -142,7 +159,7 @@ def running_node(
         yield node
         if process.poll() is None:
             assert node.stop() == 0, node.said()
-            assert "Traceback" not in node.said(), node.said()
+        assert may_log_tracebacks or "Traceback" not in node.said(), node.said()
     finally:
         process.kill()
         process.wait()

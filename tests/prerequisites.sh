@@ -18,12 +18,9 @@ fi
 
 modules=$here/../.cache/node
 mkdir -p "$modules"
-if ! cmp -s "$here/e2e/js/package.json" "$modules/package.json"; then
+if ! cmp -s "$here/e2e/js/package-lock.json" "$modules/installed.json"; then
     echo "installing the JavaScript SDK ..."
-    cp "$here/e2e/js/package.json" "$modules/package.json.new"
-    mv "$modules/package.json.new" "$modules/package.json"
-    if ! npm install --prefix "$modules" --silent --no-audit --no-fund --ignore-scripts; then
-        rm -f "$modules/package.json"
-        exit 1
-    fi
+    cp "$here/e2e/js/package.json" "$here/e2e/js/package-lock.json" "$here/e2e/js/.npmrc" "$modules"
+    npm ci --prefix "$modules" --silent --no-audit --no-fund --ignore-scripts
+    cp "$modules/package-lock.json" "$modules/installed.json"
 fi

@@ -18,6 +18,7 @@ from bench.lab.report import Report, Rounds
 from bench.lab.servers import open_python_peer
 
 CORE = min(os.sched_getaffinity(0))
+NEEDED = {"websockets_echo": ("websockets", "uvloop")}
 
 
 def test_every_benchmark_is_listed_with_a_line_about_it() -> None:
@@ -58,6 +59,8 @@ def test_the_fanout_generator_counts_every_delivery_of_the_raw_loop() -> None:
 
 @pytest.mark.parametrize("peer", ["websockets_echo", "trio_websocket_echo"])
 def test_the_exchange_generator_works_with_each_reference(peer: str) -> None:
+    for needed in NEEDED.get(peer, ()):
+        pytest.importorskip(needed, reason="comes with the extra `bench`")
     with (
         open_python_peer(peer, core=CORE) as server,
         open_load(peer, port=server.port, server_pid=server.pid, dialect="centrifugo",

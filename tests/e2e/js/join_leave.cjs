@@ -1,0 +1,24 @@
+// Hears others come and go.
+'use strict';
+const { connected, main, next, record, subscribed } = require('./harness.cjs');
+
+main(async () => {
+  const [watcher, itself] = await connected();
+  const [watching] = await subscribed(watcher, 'door', { joinLeave: true });
+  const seen = record(watching, ['join', 'leave']);
+  const [guest, guestIs] = await connected();
+  const [visit] = await subscribed(guest, 'door');
+  const left = next(watching, 'leave');
+  visit.unsubscribe();
+  await left;
+  visit.subscribe();
+  const vanished = next(watching, 'leave');
+  await next(visit, 'subscribed');
+  guest.disconnect();
+  await vanished;
+  return {
+    guest: guestIs.client, itself: itself.client,
+    seen: seen.filter(([, { info }]) => info.client !== itself.client)
+      .map(([event, { info }]) => [event, info.client]),
+  };
+});
