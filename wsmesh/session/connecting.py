@@ -151,8 +151,7 @@ def _proceed(
     if limit and identity.user and session.registry.count(identity.user) >= limit:
         services.metrics.limit_hit("user_connections")
         raise codes.CONNECTION_LIMIT
-    session.user = identity.user
-    session.info = identity.info
+    session.introduce(identity.user, identity.info)
     session.meta = identity.meta
     session.expire_at = identity.expire_at
     session.token_id = identity.token_id

@@ -54,12 +54,9 @@ class Opening:
         channel = kind.channel
         if channel in session.subscriptions:
             raise codes.already_subscribed()
-        info = ClientInfo(
-            user=session.user,
-            client=session.client,
-            conn_info=UNSET if session.info is None else Raw(session.info),
-            chan_info=UNSET if grant.info is None else Raw(grant.info),
-        )
+        info = session.client_info()
+        if grant.info is not None:
+            info = ClientInfo(info.user, info.client, info.conn_info, Raw(grant.info))
         self.subscription = subscription = Subscription(kind, info, is_server_side=by_server)
         subscription.is_positioned = mode.positioned
         subscription.is_recoverable = mode.recoverable

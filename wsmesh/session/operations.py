@@ -187,7 +187,8 @@ class ServerOperations:
                 found.end(codes.EXPIRED)
                 continue
             found.expire_at = expire_at
-            found.info = found.info if info is None else info
+            if info is not None:
+                found.introduce(found.user, info)
             found.watch_expiry()
             ttl = seconds_left(found, expire_at)
             found.push(Push(refresh=RefreshPush(expires=bool(expire_at), ttl=ttl)))

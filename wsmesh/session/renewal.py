@@ -48,7 +48,8 @@ async def _refresh(session: Session, number: int, request: RefreshRequest) -> No
         if grant.expired:
             raise codes.EXPIRED
         session.expire_at = grant.expire_at or 0.0
-        session.info = session.info if grant.info is None else checked_json(grant.info)
+        if grant.info is not None:
+            session.introduce(session.user, checked_json(grant.info))
     else:
         raise codes.BAD_REQUEST
     session.watch_expiry()

@@ -13,7 +13,7 @@ from typing import Protocol
 from uuid import uuid4
 
 import structlog
-from msgspec import Raw
+from msgspec import UNSET, Raw
 
 from wsmesh.app import Client
 from wsmesh.channels.channel import Sink
@@ -69,11 +69,10 @@ class Session:
     """
 
     __slots__ = (
-        "_expiry", "_heartbeat", "_leaving", "_pong_due", "client", "expire_at", "form", "info",
-        "is_connected", "is_over", "issued_at", "link", "meta", "name", "registry", "services",
-        "session_id",
-        "subscriptions", "token_id", "user", "version",
-    )
+        "_appearance", "_expiry", "_heartbeat", "_leaving", "_pong_due", "client", "expire_at",
+        "form", "info", "is_connected", "is_over", "issued_at", "link", "meta", "name", "registry",
+        "services", "session_id", "subscriptions", "token_id", "user", "version",
+    )  # fmt: skip
 
     def __init__(
         self, services: Services, registry: Registry[Session], link: Link, form: Form
@@ -88,6 +87,7 @@ class Session:
         self.name = ""
         self.version = ""
         self.info: bytes | None = None
+        self._appearance: ClientInfo | None = None
         self.meta: bytes | None = None
         self.token_id = ("", "")
         self.issued_at: float | None = None
@@ -168,10 +168,17 @@ class Session:
         )
 
     def client_info(self) -> ClientInfo:
-        """Return how the client appears to others."""
-        if self.info is None:
-            return ClientInfo(self.user, self.client)
-        return ClientInfo(self.user, self.client, Raw(self.info))
+        """Return how the client appears to others; a shared value that nobody may change."""
+        if self._appearance is None:
+            info = UNSET if self.info is None else Raw(self.info)
+            self._appearance = ClientInfo(self.user, self.client, info)
+        return self._appearance
+
+    def introduce(self, user: str, info: bytes | None) -> None:
+        """Set who the client is and what others see of it."""
+        self.user = user
+        self.info = info
+        self._appearance = None
 
     # -- time -----------------------------------------------------------------------------------
 
