@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import weakref
 
 import trio
 from hypothesis import given
@@ -12,7 +13,11 @@ from trio.testing import MockClock
 
 from wsmesh.histogram import Histogram
 from wsmesh.metrics import REASONS, Metrics, NodeStatistics
-from wsmesh.runtime import gc_pauses, watch_loop_lag
+from wsmesh.runtime import gc_pauses, tune_gc, watch_loop_lag
+
+
+class Circle:
+    itself: Circle
 
 
 def samples(metrics: Metrics) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -88,3 +93,20 @@ def test_pauses_of_the_collector_are_measured_only_inside_the_block() -> None:
         gc.collect()
     gc.collect()
     assert metrics.gc_pause_seconds.count == 1
+
+
+def test_tuning_takes_what_exists_out_of_collections_and_still_finds_circles() -> None:
+    thresholds = gc.get_threshold()
+    try:
+        tune_gc()
+        assert gc.get_freeze_count() > 10_000
+        assert gc.get_threshold()[0] > thresholds[0]
+        circle = Circle()
+        circle.itself = circle
+        forgotten = weakref.ref(circle)
+        del circle
+        gc.collect()
+        assert forgotten() is None
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*thresholds)

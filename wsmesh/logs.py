@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import queue
+import re
 import sys
 import threading
 import time
@@ -34,18 +35,22 @@ CLOSE_WITHIN = 2.0
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 
+_CONTROLS = re.compile("[\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+"""What JSON does not escape, but terminals obey: DEL, C1, line ends and writing directions."""
+
 
 @define(eq=False)
 class Sink:
-    """A bounded queue of lines and the thread that writes them.
-
-    :ivar dropped: lines that did not fit or could not be written.
-    """
+    """A bounded queue of lines and the thread that writes them."""
 
     path: str
     _lines: queue.Queue[bytes | None]
     _descriptor: int
-    dropped: int = 0
+    _unqueued: int = field(init=False, default=0)
+    """Counted by the caller's thread, the other by the writer's: += is not atomic."""
+    _unwritten: int = field(init=False, default=0)
+    _is_torn: bool = field(init=False, default=False)
+    """The last line that was written has no end."""
     _reopen: bool = field(init=False, default=False)
     _thread: threading.Thread = field(init=False)
 
@@ -53,35 +58,61 @@ class Sink:
         self._thread = threading.Thread(target=self._write_all, name="log", daemon=True)
         self._thread.start()
 
+    @property
+    def dropped(self) -> int:
+        """Lines that did not fit or could not be written."""
+        return self._unqueued + self._unwritten
+
     def put(self, line: bytes) -> None:
         """Queue a line; a full queue drops and counts it."""
         try:
             self._lines.put_nowait(line)
         except queue.Full:
-            self.dropped += 1
+            self._unqueued += 1
 
     def reopen(self) -> None:
-        """Open the file again, after it was rotated."""
-        self._reopen = True
+        """Open the file again before the next line, after it was rotated."""
+        self._reopen = bool(self.path)
 
     def close(self) -> None:
         """Write what is queued, within `CLOSE_WITHIN`."""
+        until = time.perf_counter() + CLOSE_WITHIN
         with suppress(queue.Full):
             self._lines.put(None, timeout=CLOSE_WITHIN)
-        self._thread.join(CLOSE_WITHIN)
+        self._thread.join(max(0.0, until - time.perf_counter()))
+        if self.path and not self._thread.is_alive():
+            os.close(self._descriptor)
 
     def _write_all(self) -> None:
         while (line := self._lines.get()) is not None:
-            try:
-                if self._reopen and self.path:
-                    self._reopen = False
-                    os.close(self._descriptor)
-                    self._descriptor = _open(self.path)
-                view = memoryview(line)
-                while view:
-                    view = view[os.write(self._descriptor, view) :]
-            except OSError:
-                self.dropped += 1
+            if self._reopen:
+                self._reopen = False
+                self._open_again()
+            self._write(line)
+
+    def _write(self, line: bytes) -> None:
+        # A disk that fills up takes half a line; the first one after that must not continue it.
+        rest = b"\n" + line if self._is_torn else line
+        try:
+            while rest:
+                written = os.write(self._descriptor, rest)
+                self._is_torn = written > 0 and rest[written - 1] != ord("\n")
+                rest = rest[written:]
+        except OSError:
+            self._unwritten += 1
+
+    def _open_again(self) -> None:
+        """Put the new file in the place of the old one, which goes on if there is none."""
+        try:
+            fresh = _open(self.path)
+        except OSError as error:
+            fault = {"event": "log.not_reopened", "level": "error", "error": str(error)}
+            self._write(_encode(fault) + b"\n")
+            return
+        # The number stays: closed first, it could be a client's socket by the time of a write.
+        os.dup2(fresh, self._descriptor, inheritable=False)
+        os.close(fresh)
+        self._is_torn = False
 
 
 def _open(path: str) -> int:
@@ -182,20 +213,32 @@ def _truncated(
     logger: Any, method: str, event: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:
     for key, value in event.items():
-        longest = LONGEST * 10 if key == "exception" else LONGEST
-        if isinstance(value, str) and len(value) > longest:
-            event[key] = value[:longest] + "..."
+        event[key] = _bounded(value, LONGEST * 10 if key == "exception" else LONGEST)
     return event
+
+
+def _bounded(value: object, longest: int) -> object:
+    """Return `value`, or the beginning of its text when that is longer."""
+    if value is None or isinstance(value, (bool, float)):
+        return value
+    try:
+        text = value if isinstance(value, str) else str(value)
+    except (ValueError, RecursionError):  # an integer too long, a list in a list in a list ...
+        return f"<{type(value).__name__}>"
+    return value if len(text) <= longest else text[:longest] + "..."
 
 
 def _json(logger: Any, method: str, event: MutableMapping[str, Any]) -> bytes:
     try:
-        return _encode(dict(event)) + b"\n"
-    except (TypeError, ValueError, UnicodeEncodeError):
+        line = _encode(dict(event))
+    except (TypeError, ValueError, OverflowError, RecursionError):
         # A lone surrogate, for example, which no encoding of text can hold.
         plain = {key: str(value).encode("ascii", "backslashreplace").decode() for key, value in
                  event.items()}
-        return _encode(plain) + b"\n"
+        line = _encode(plain)
+    if not line.isascii() or b"\x7f" in line:
+        line = _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", line.decode()).encode()
+    return line + b"\n"
 
 
 _render = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())

@@ -14,10 +14,11 @@ from wsmesh.metrics import Metrics
 TICK = 0.1
 """Seconds between looks at the event loop."""
 
-YOUNG, MIDDLE, OLD = 50_000, 20, 100
+YOUNG, MIDDLE, OLD = 5_000, 200, 100
 """Thresholds of the collector. A connection is a few dozen containers and is freed by reference
 counting alone, so with the defaults (700, 10, 10) thousands of living connections would be visited
-again and again for nothing: see docs/decisions/garbage-collector.md."""
+again and again for nothing. YOUNG sets how long the usual pause is, YOUNG * MIDDLE how seldom a
+longer one comes. Measured in docs/decisions/garbage-collector.md."""
 
 
 async def watch_loop_lag(metrics: Metrics) -> None:

@@ -11,10 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.doubles.operations import RecordingOperations
+from wsmesh import __version__
 from wsmesh.api.endpoint import HTTPEndpoint
 from wsmesh.api.methods import METHODS
 from wsmesh.api.response import Response
-from wsmesh.config.sections import Config, HTTPAPISection, PrometheusSection
+from wsmesh.config.sections import (
+    Config,
+    HealthSection,
+    HTTPAPISection,
+    PrometheusSection,
+    ProxySection,
+)
 from wsmesh.config.values import Secret
 from wsmesh.metrics import Metrics
 from wsmesh.wire.http import Request
@@ -63,12 +70,15 @@ async def test_the_key_is_taken_from_header_authorization_or_query() -> None:
         ((("authorization", "ApiKey the key"),), "", 200),
         ((), "?api_key=the+key", 200),
         ((), "", 401),
+        ((), "?api_key=%ff%ed%a0%80", 401),
+        ((("x-api-key", "\xff\xfe"),), "", 401),
         ((("x-api-key", "the ke"),), "", 401),
         ((("x-api-key", ""),), "", 401),
         ((("authorization", "Bearer the key"),), "", 401),
     ):
         answer = await site.ask("POST", f"/api/info{query}", b"{}", *headers)
         assert answer.status == status, (headers, query)
+        assert (("WWW-Authenticate", "apikey") in answer.headers) == (status == 401)
 
 
 async def test_without_a_configured_key_nobody_may_call() -> None:
@@ -157,6 +167,7 @@ async def test_errors_can_be_asked_for_as_http_statuses() -> None:
         answer = await site.ask("POST", "/api/publish", body, KEY, mode)
         assert answer.status == status
         assert "code" in json.loads(answer.body)
+    assert (await site.ask("POST", "/api", b"{}", KEY, mode)).status == 400
 
 
 async def test_the_old_form_with_the_method_in_the_body_works() -> None:
@@ -185,16 +196,58 @@ async def test_metrics_are_for_this_host_unless_public() -> None:
     assert (await public.ask("GET", "/metrics")).status == 200
 
 
+async def test_a_proxy_on_this_host_does_not_make_strangers_local() -> None:
+    site = Site()
+    for name in ("x-forwarded-for", "forwarded", "x-real-ip", "via"):
+        answer = await site.ask("GET", "/metrics", b"", (name, "192.0.2.1"), peer="127.0.0.1")
+        assert answer.status == 403
+    behind = Site(evolve(Config(), proxy=ProxySection(trusted_proxies=("127.0.0.1", "10.0.0.0/8"))))
+    hop = ("x-forwarded-for", "10.1.2.3")
+    assert (await behind.ask("GET", "/metrics", b"", hop, peer="10.1.2.3")).status == 200
+    assert (await behind.ask("GET", "/metrics", b"", hop, peer="192.0.2.1")).status == 403
+
+
+async def test_metrics_come_in_the_format_that_was_asked_for() -> None:
+    accept = ("accept", "application/openmetrics-text; version=1.0.0")
+    answer = await Site().ask("GET", "/metrics", b"", accept, peer="::1")
+    assert dict(answer.headers)["Content-Type"].startswith("application/openmetrics-text")
+    assert answer.body.endswith(b"# EOF\n")
+
+
 async def test_unknown_paths_and_methods_are_refused_as_json() -> None:
     site = Site()
     for method, path, status in (
         ("GET", "/nothing", 404), ("POST", "/health/live", 405), ("GET", "/api/publish", 405),
-        ("DELETE", "/metrics", 405),
+        ("DELETE", "/metrics", 405), ("POST", "/nothing", 404), ("GET", "/apinot", 404),
     ):
         answer = await site.ask(method, path)
         assert answer.status == status
         assert "error" in json.loads(answer.body)
     assert (await site.ask("POST", "/api/nothing", b"{}", KEY)).status == 404
+
+
+async def test_what_is_switched_off_is_not_there() -> None:
+    site = Site(
+        evolve(
+            Config(), http_api=HTTPAPISection(enabled=False, insecure=True),
+            health=HealthSection(enabled=False), prometheus=PrometheusSection(enabled=False),
+        )
+    )
+    for method, path in (
+        ("POST", "/api/info"), ("POST", "/api"), ("GET", "/health/live"), ("GET", "/health"),
+        ("GET", "/metrics"),
+    ):
+        assert (await site.ask(method, path, b"{}", peer="127.0.0.1")).status == 404
+    assert site.operations.asked == []
+
+
+async def test_answers_say_neither_version_nor_that_other_sites_may_ask() -> None:
+    site = Site()
+    for method, path in (("GET", "/"), ("POST", "/api/info"), ("GET", "/health"), ("GET", "/no")):
+        answer = await site.ask(method, path, b"{}", ("origin", "https://elsewhere.example"))
+        names = {name.lower() for name, _ in answer.headers}
+        assert not any(name == "server" or name.startswith("access-control-") for name in names)
+        assert __version__.encode() not in answer.body
 
 
 names = st.sampled_from([*METHODS, "batch", ""])

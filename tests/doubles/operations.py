@@ -6,9 +6,10 @@ from typing import Any
 
 from msgspec import Raw
 
-from wsmesh.errors import StoreUnavailable
+from wsmesh.errors import Disconnect, HookFailure, StoreUnavailable
 from wsmesh.protocol import codes
 from wsmesh.protocol.messages import ClientInfo, Publication
+from wsmesh.security.revocation import RevocationsFull
 from wsmesh.session.operations import NodeInfo
 from wsmesh.store.interface import Position, Published, Stream
 
@@ -67,6 +68,8 @@ class RecordingOperations:
 
     async def revoke_token(self, jti: str, **options: Any) -> None:
         self._note("revoke_token", jti=jti, **options)
+        if jti == "one too many":
+            raise RevocationsFull("3 revocations are in force")
 
     async def info(self) -> list[NodeInfo]:
         return [
@@ -78,6 +81,10 @@ class RecordingOperations:
 
     async def rpc(self, method: str, params: bytes | None) -> bytes | None:
         self._note("rpc", method=method, params=params)
+        if method == "broken":
+            raise HookFailure("rpc raised ZeroDivisionError")
+        if method == "rude":
+            raise Disconnect(4000, "go away")
         if method != "known":
             raise codes.method_not_found()
         return params

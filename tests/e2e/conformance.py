@@ -1,6 +1,6 @@
 """The Autobahn suite (`kosoku`) against the node's own frames, run beside the other tests.
 
-It takes minutes of processor time, so it starts with the session, at the lowest priority, and its
+It takes minutes of processor time, so it starts with the session, at a low priority, and its
 test comes last. What it measures does not depend on how fast it is.
 """
 
@@ -83,14 +83,14 @@ def start() -> ConformanceRun:
     log = directory / "echo.log"
     with log.open("wb") as sink:
         echo = subprocess.Popen(
-            ["nice", "-n", "19", sys.executable, str(HERE / "echo_server.py"), "--port", "0"],
+            ["nice", "-n", "10", sys.executable, str(HERE / "echo_server.py"), "--port", "0"],
             stdout=sink, stderr=sink, env=environment,
         )
     port = _port_in(log)
     with (directory / "suite.log").open("wb") as sink:
         suite = subprocess.Popen(
             [
-                "nice", "-n", "19", str(Path(sys.executable).with_name("kosoku")),
+                "nice", "-n", "10", str(Path(sys.executable).with_name("kosoku")),
                 "--parallelism", str(os.cpu_count() or 1),
                 "--outdir", str(directory / "reports"), f"ws://127.0.0.1:{port}/",
             ],

@@ -6,20 +6,20 @@ import hmac
 from collections.abc import Awaitable, Callable, Sequence
 from urllib.parse import parse_qs
 
-import msgspec
-
-from wsmesh.api.methods import METHODS, call
+from wsmesh.api.dispatch import call, call_named
+from wsmesh.api.methods import METHODS
 from wsmesh.api.operations import Operations
-from wsmesh.api.requests import decode
 from wsmesh.api.response import Response, json_response, text_response
 from wsmesh.config.sections import Config
-from wsmesh.errors import ReplyError
 from wsmesh.metrics import Metrics
 from wsmesh.security.addresses import TrustedProxies, is_local
 from wsmesh.wire.http import Request
 
 STATUS_OF = {100: 500, 102: 404, 104: 404, 107: 400, 108: 400, 112: 416, 113: 409}
 """HTTP status of an error code in transport error mode (Centrifugo's table)."""
+
+FORWARDING = frozenset(("forwarded", "via", "x-forwarded-for", "x-real-ip"))
+"""Header fields by which a proxy shows that it asks for somebody else."""
 
 WELCOME = """\
 wsmesh is running.
@@ -31,12 +31,8 @@ wsmesh is running.
   /metrics                Prometheus
 """
 
-
-class _Called(msgspec.Struct):
-    """The old form of a request: POST /api with the method in the body."""
-
-    method: str = ""
-    params: msgspec.Raw = msgspec.Raw(b"{}")
+Page = Callable[[Request, str], Awaitable[Response]]
+"""Answers GET requests of one path, given the client's address."""
 
 
 class HTTPEndpoint:
@@ -57,6 +53,12 @@ class HTTPEndpoint:
         self._metrics = metrics
         self._readiness = readiness
         self._proxies = TrustedProxies(config.proxy.trusted_proxies)
+        self._pages: dict[str, Page] = {"/": self._welcome}
+        if config.health.enabled:
+            self._pages["/health/live"] = self._live
+            self._pages["/health/ready"] = self._pages["/health"] = self._ready
+        if config.prometheus.enabled:
+            self._pages["/metrics"] = self._show_metrics
 
     async def respond(self, request: Request, peer: str) -> Response:
         """Answer a request.
@@ -66,26 +68,34 @@ class HTTPEndpoint:
         path = request.path
         if self._config.http_api.enabled and (path == "/api" or path.startswith("/api/")):
             return await self._api(request, path[len("/api/") :])
+        page = self._pages.get(path)
+        if page is None:
+            return _problem(404, "not found")
         if request.method not in ("GET", "HEAD"):
             return _problem(405, "method not allowed", ("Allow", "GET, HEAD"))
-        answer = await self._page(request, path, peer)
+        answer = await page(request, peer)
         return Response(answer.status, answer.headers, b"") if request.method == "HEAD" else answer
 
-    async def _page(self, request: Request, path: str, peer: str) -> Response:
-        if self._config.health.enabled and path in ("/health", "/health/live", "/health/ready"):
-            return await self._health(path)
-        if self._config.prometheus.enabled and path == "/metrics":
-            if not (self._config.prometheus.public or is_local(peer) or peer in self._proxies):
-                return _problem(403, "metrics are not public; see prometheus.public")
-            body, content_type = self._metrics.exposition(request.header("accept") or "")
-            return Response(200, (("Content-Type", content_type),), body)
-        if path == "/":
-            return text_response(200, WELCOME)
-        return _problem(404, "not found")
+    async def _welcome(self, request: Request, peer: str) -> Response:
+        return text_response(200, WELCOME)
 
-    async def _health(self, path: str) -> Response:
-        if path == "/health/live":
-            return json_response(200, {"status": "live"})
+    async def _show_metrics(self, request: Request, peer: str) -> Response:
+        if not (self._config.prometheus.public or self._is_near(request, peer)):
+            return _problem(403, "metrics are not public; see prometheus.public")
+        body, content_type = self._metrics.exposition(request.header("accept") or "")
+        return Response(200, (("Content-Type", content_type),), body)
+
+    def _is_near(self, request: Request, peer: str) -> bool:
+        """Whether a trusted proxy or somebody on this host asks, and not for somebody else."""
+        if peer in self._proxies:
+            return True
+        # A proxy on this host that is not trusted makes strangers look local.
+        return is_local(peer) and not any(name in FORWARDING for name, _ in request.headers)
+
+    async def _live(self, request: Request, peer: str) -> Response:
+        return json_response(200, {"status": "live"})
+
+    async def _ready(self, request: Request, peer: str) -> Response:
         reasons = list(await self._readiness())
         if reasons:
             return json_response(503, {"status": "not ready", "reasons": reasons})
@@ -95,17 +105,13 @@ class HTTPEndpoint:
         if request.method != "POST":
             return _problem(405, "method not allowed", ("Allow", "POST"))
         if not self._may_call(request):
-            return _problem(401, "unauthorized")
-        body = request.body
+            return _problem(401, "unauthorized", ("WWW-Authenticate", "apikey"))
         if not method:
-            try:
-                called: _Called = decode(body, _Called)
-            except ReplyError as error:
-                return json_response(200, {"error": {"code": 107, "message": error.message}})
-            method, body = called.method, bytes(called.params)
-        elif method not in METHODS and method != "batch":
+            content, failure = await call_named(self._operations, request.body)
+        elif method in METHODS or method == "batch":
+            content, failure = await call(self._operations, method, request.body)
+        else:
             return _problem(404, "not found")
-        content, failure = await call(self._operations, method, body)
         if failure is not None and request.header("x-centrifugo-error-mode") == "transport":
             fault = {"code": failure.code, "message": failure.message}
             return json_response(STATUS_OF.get(failure.code, 500), fault)

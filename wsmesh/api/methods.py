@@ -1,18 +1,14 @@
-"""Methods of the server API: request in, JSON out."""
+"""Methods of the server API: a request's JSON in, its result out."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import msgspec
-import structlog
-import trio
 from msgspec import Raw
 
 from wsmesh.api.operations import Operations
 from wsmesh.api.requests import (
-    BatchRequest,
     BroadcastRequest,
     ChannelRequest,
     ChannelsRequest,
@@ -30,7 +26,7 @@ from wsmesh.api.requests import (
     decode,
     embedded,
 )
-from wsmesh.errors import Disconnect, HookFailure, ReplyError, StoreUnavailable
+from wsmesh.errors import ReplyError, StoreUnavailable
 from wsmesh.protocol import codes
 from wsmesh.protocol.messages import HistoryResult, PresenceResult, PresenceStatsResult
 from wsmesh.security.claims import NO_OVERRIDE
@@ -44,66 +40,10 @@ FOR_EVER = 4_102_444_800.0
 BATCH_LIMIT = 1000
 """Commands of one batch, and channels of one broadcast."""
 
-log = structlog.get_logger("wsmesh.api")
 
-
-async def call(operations: Operations, method: str, body: bytes) -> tuple[bytes, ReplyError | None]:
-    """Execute a request; return the response body and the error that it holds, if any."""
-    if method == "batch":
-        return await _batch(operations, body)
-    result, error = await _execute(operations, method, body)
-    if error is not None:
-        return msgspec.json.encode({"error": _described(error)}), error
-    return msgspec.json.encode({"result": result}), None
-
-
-async def _execute(
-    operations: Operations, method: str, body: bytes
-) -> tuple[Any, ReplyError | None]:
-    function = METHODS.get(method)
-    try:
-        if function is None:
-            raise codes.method_not_found()
-        return await function(operations, body), None
-    except ReplyError as error:
-        return None, error
-    except StoreUnavailable as error:
-        log.warning("api.store_unavailable", method=method, error=str(error))
-        return None, codes.internal()
-    except (HookFailure, Disconnect) as error:
-        # A hook may disconnect its client, but a backend is none.
-        log.warning("api.hook_failed", method=method, error=str(error))
-        return None, codes.internal()
-
-
-def _described(error: ReplyError) -> dict[str, Any]:
+def described(error: ReplyError) -> dict[str, Any]:
+    """Return an error as answers show it."""
     return {"code": error.code, "message": error.message}
-
-
-async def _batch(operations: Operations, body: bytes) -> tuple[bytes, ReplyError | None]:
-    try:
-        request: BatchRequest = decode(body, BatchRequest)
-        if len(request.commands) > BATCH_LIMIT:
-            raise codes.bad_request(f"a batch holds at most {BATCH_LIMIT} commands")
-        if any(len(command) != 1 for command in request.commands):
-            raise codes.bad_request("each command of a batch has one method")
-    except ReplyError as error:
-        return msgspec.json.encode({"error": _described(error)}), error
-    replies: list[Any] = [None] * len(request.commands)
-
-    async def run(index: int, method: str, params: bytes) -> None:
-        result, error = await _execute(operations, method, params)
-        replies[index] = {method: result} if error is None else {"error": _described(error)}
-
-    commands = [next(iter(command.items())) for command in request.commands]
-    if request.parallel:
-        async with trio.open_nursery() as nursery:
-            for index, (method, params) in enumerate(commands):
-                nursery.start_soon(run, index, method, bytes(params))
-    else:
-        for index, (method, params) in enumerate(commands):
-            await run(index, method, bytes(params))
-    return msgspec.json.encode({"replies": replies}), None
 
 
 async def _publish(operations: Operations, body: bytes) -> Any:
@@ -133,9 +73,9 @@ async def _broadcast(operations: Operations, body: bytes) -> Any:
             result = await _publish_one(operations, channel_of(channel), data, options)
             responses.append({"result": result})
         except ReplyError as error:
-            responses.append({"error": _described(error)})
+            responses.append({"error": described(error)})
         except StoreUnavailable:
-            responses.append({"error": _described(codes.internal())})
+            responses.append({"error": described(codes.internal())})
     return {"responses": responses}
 
 

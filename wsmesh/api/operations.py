@@ -32,7 +32,10 @@ class NodeInfo(Protocol):
 
 
 class Operations(Protocol):
-    """Carried out by `wsmesh.session.operations`; each may raise `ReplyError`."""
+    """Carried out by `wsmesh.session.operations`.
+
+    Each may raise `ReplyError`; `StoreUnavailable` and `HookFailure` are answered as 100.
+    """
 
     async def publish(
         self, channel: str, data: bytes, *, tags: Mapping[str, str] | None = None,

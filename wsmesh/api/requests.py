@@ -26,6 +26,13 @@ UnixTime = Annotated[int, Meta(ge=0, le=2**53 - 1)]
 """Whole seconds; beyond 53 bits neither a float nor a JavaScript client could hold them."""
 
 
+SPARE = 20
+"""Levels of nesting left for whoever parses accepted JSON again further down the stack."""
+
+SHALLOW = 500
+"""Bytes that cannot nest too deep."""
+
+
 class _Bool(msgspec.Struct):
     value: bool
 
@@ -167,15 +174,15 @@ class RevokeTokenRequest(msgspec.Struct):
     """Refuse one token, named by its `jti`, and end the connections it opened."""
 
     uid: str = ""
-    expire_at: int | None = None
+    expire_at: UnixTime | None = None
 
 
 class InvalidateUserTokensRequest(msgspec.Struct):
     """Refuse a user's tokens issued so far, and end the user's connections."""
 
     user: str | None = None
-    expire_at: int | None = None
-    issued_before: int | None = None
+    expire_at: UnixTime | None = None
+    issued_before: UnixTime | None = None
 
 
 class ChannelsRequest(msgspec.Struct):
@@ -194,6 +201,13 @@ class RPCRequest(msgspec.Struct):
     method: str = ""
     params: Embedded = UNSET
     data: Embedded = UNSET
+
+
+class NamedRequest(msgspec.Struct):
+    """The old form of any request: POST /api with the method in the body."""
+
+    method: str = ""
+    params: Raw = Raw(b"{}")
 
 
 class BatchRequest(msgspec.Struct):
@@ -220,17 +234,19 @@ def embedded(plain: Embedded, encoded: str | None, name: str) -> bytes | None:
     """
     if encoded:
         try:
-            decoded = b64decode(encoded, validate=True)
+            payload = b64decode(encoded, validate=True)
         except ValueError as error:
             raise codes.bad_request(f"b64{name} is not base64") from error
-        if not is_json(decoded):
+        if not is_json(payload):
             raise codes.bad_request(f"b64{name} must hold JSON; binary data is not supported")
-        return decoded
-    if plain is UNSET:
+    elif plain is UNSET:
         return None
-    payload = bytes(plain)
-    if not is_json(payload):
-        raise codes.bad_request(f"{name} is not valid JSON")
+    else:
+        payload = bytes(plain)
+        if not is_json(payload):
+            raise codes.bad_request(f"{name} is not valid JSON")
+    if len(payload) > SHALLOW and not is_json(b"[" * SPARE + payload + b"]" * SPARE):
+        raise codes.bad_request(f"{name} is nested too deep")
     return payload
 
 
@@ -241,5 +257,7 @@ def decode(body: bytes, kind: type[Any]) -> Any:
     """
     try:
         return msgspec.json.decode(body or b"{}", type=kind)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+    except RecursionError as error:
+        raise codes.bad_request("nested too deep") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ReplyError(107, f"bad request: {error}"[:300]) from error
