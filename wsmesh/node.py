@@ -23,6 +23,7 @@ from wsmesh.channels.hub import Hub
 from wsmesh.channels.namespaces import Namespaces
 from wsmesh.config.sections import Config
 from wsmesh.errors import StoreUnavailable
+from wsmesh.ingress.connection import Connection
 from wsmesh.ingress.descriptors import room_for_clients
 from wsmesh.ingress.doorway import Doorway
 from wsmesh.ingress.listener import Door, open_socket
@@ -32,7 +33,6 @@ from wsmesh.ingress.tls import Certificate
 from wsmesh.ingress.websocket_phase import Rates
 from wsmesh.memory import give_back, give_back_after_departures
 from wsmesh.metrics import Metrics, NodeStatistics
-from wsmesh.protocol import codes
 from wsmesh.runtime import gc_pauses, tune_gc, watch_loop_lag
 from wsmesh.security.addresses import TrustedProxies
 from wsmesh.security.admission import Admission
@@ -138,11 +138,12 @@ class Node:
             door.close()
         log.info("node.draining", clients=len(self._registry))
         with trio.move_on_after(within):
-            for number, session in enumerate(self._registry):
-                session.end(codes.SHUTDOWN)
+            for number, source in enumerate(self._reception.doorway.pump.sources()):
+                if isinstance(source, Connection):
+                    source.shut_down()
                 if number % DRAIN_BATCH == DRAIN_BATCH - 1:
                     await trio.lowlevel.checkpoint()
-            while self._reception.doorway.admission.connections or self._reception.answering:
+            while self._reception.doorway.connections:
                 await self._reception.doorway.wait_departure()
 
 

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 CAPS = {"balancers": 200, "failover": 220, "wsmesh": 300, "bench": 250, "tests": 400}
 
 LARGER = {
-    "wsmesh/ingress/connection.py": 405,
+    "wsmesh/ingress/connection.py": 400,
     "wsmesh/protocol/messages.py": 330,
 }
 """Files to split: past the cap, so they have a ceiling of their own, which only goes down."""

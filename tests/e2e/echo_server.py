@@ -11,8 +11,9 @@ import trio
 from wsmesh.channels.fanout import Fanout
 from wsmesh.config.sections import CompressionSection, LimitsSection
 from wsmesh.config.values import ByteSize
-from wsmesh.ingress.connection import Connection, Job, isolated
+from wsmesh.ingress.connection import Connection, Job
 from wsmesh.ingress.doorway import Doorway
+from wsmesh.ingress.isolation import isolated
 from wsmesh.ingress.pump import Pump
 from wsmesh.metrics import Metrics
 from wsmesh.security.admission import Admission
@@ -30,6 +31,9 @@ from wsmesh.wire.frames import (
 )
 from wsmesh.wire.handshake import accept
 from wsmesh.wire.http import RequestParser
+
+STORED = Deflater(0)
+"""For binary messages, which a node never sends: the suite's big ones would only cost time."""
 
 BIG = 32 * 1024 * 1024
 
@@ -69,9 +73,12 @@ class EchoPhase:
                 self._connection.answer_close(code, reason, answer)
                 return
 
+    def shut_down(self) -> None:
+        self._connection.lost()
+
     def _binary(self, payload: bytes) -> bytes:
         if self._connection.dialect & 1:
-            return frame(BINARY, self._doorway.deflater.deflate(payload), rsv1=True)
+            return frame(BINARY, STORED.deflate(payload), rsv1=True)
         return frame(BINARY, payload)
 
     def lost(self, code: int, reason: str) -> list[Job]:

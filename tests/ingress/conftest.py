@@ -74,6 +74,8 @@ class Peer:
                 message = json.loads(await self.ws.get_message())
                 if message:
                     self.pushes.append(message.get("push", message))
+                else:
+                    await self.ws.send_message("{}")
         return self.pushes.pop(0)
 
     async def closing(self, within: float = 10) -> tuple[int, str]:

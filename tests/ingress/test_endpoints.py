@@ -129,12 +129,16 @@ async def test_compressed_messages_work_in_both_directions(opened: Opened) -> No
 async def test_draining_tells_every_client_to_come_back_and_finishes_in_time(
     opened: Opened,
 ) -> None:
-    async with opened() as node, peer(node) as client, httpx2.AsyncClient() as http:
-        assert (await http.get(url(node, "/health/ready", "http"))).status_code == 200
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(node.drain, 10.0)
-            assert await client.closing() == (3001, "shutdown")
-            assert (await http.get(url(node, "/health/ready", "http"))).status_code == 503
+    async with opened() as node, peer(node) as client, peer(node, connect=False) as silent:
+        async with httpx2.AsyncClient() as http:
+            assert (await http.get(url(node, "/health/ready", "http"))).status_code == 200
+            with trio.fail_after(3):
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(node.drain, 10.0)
+                    assert await client.closing() == (3001, "shutdown")
+                    assert await silent.closing() == (3001, "shutdown")
+        assert node.statistics().sockets == 0
+        assert await node.readiness() == ("draining",)
 
 
 async def test_batches_join_what_arrives_within_the_delay(opened: Opened) -> None:

@@ -318,7 +318,7 @@ async def test_bystanders_keep_contiguous_offsets_while_everything_is_fuzzed(
                 attackers.start_soon(attack, number)
             while trio.current_time() < until:
                 published = (await node.operations.publish("watched", b"1")).position.offset
-                await trio.sleep(0.1)
+                await trio.sleep(bystanders / 1000)
         with trio.fail_after(20):
             while min(seen) < published:
                 await trio.sleep(0.05)

@@ -12,7 +12,6 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-import structlog
 import trio
 
 from wsmesh.channels.channel import Backlog
@@ -36,8 +35,6 @@ CLOSE_WITHIN = 1.0
 FAREWELL_WITHIN = 5.0
 """Seconds for what has to be said to the store and the application after the end."""
 
-log = structlog.get_logger("wsmesh.connection")
-
 Job = Callable[[], Awaitable[None]]
 
 
@@ -49,6 +46,9 @@ class Phase(Protocol):
 
     def lost(self, code: int, reason: str) -> list[Job]:
         """The connection has ended; release what needs no waiting, return what has to be done."""
+
+    def shut_down(self) -> None:
+        """The node stops: say so to the peer, or just go."""
 
 
 class Connection:
@@ -210,6 +210,11 @@ class Connection:
         self._doorway.metrics.bytes_in += len(data)
         if not self._is_last:
             phase.receive(data)
+
+    def shut_down(self) -> None:
+        """The node stops: end in the way of what is spoken."""
+        if self.phase is not None:
+            self.phase.shut_down()
 
     def pause(self, seconds: float) -> None:
         """Read nothing for a while: the peer is too fast, and TCP tells it so."""
@@ -391,12 +396,3 @@ class Connection:
                 self._socket.shutdown(socket.SHUT_WR)
             except OSError:
                 self.lost()
-
-
-async def isolated(connection: Connection, doorway: Doorway) -> None:
-    """Serve a connection; whatever it raises ends here. The only broad `except` for connections."""
-    try:
-        await connection.serve()
-    except* Exception as group:
-        doorway.metrics.barrier_hits += 1
-        log.error("connection.crashed", peer=connection.address, exc_info=group)

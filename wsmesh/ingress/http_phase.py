@@ -32,11 +32,12 @@ KEEP_ALIVE = 60.0
 class HTTPPhase:
     """One connection before (or without) its upgrade."""
 
-    __slots__ = ("_connection", "_parser", "_reception")
+    __slots__ = ("_closes", "_connection", "_parser", "_reception")
 
     def __init__(self, connection: Connection, reception: Reception) -> None:
         self._connection = connection
         self._reception = reception
+        self._closes = False
         self._parser = RequestParser(reception.config.limits)
         connection.alarm(reception.config.limits.handshake_timeout, self._took_too_long)
 
@@ -52,6 +53,12 @@ class HTTPPhase:
     def lost(self, code: int, reason: str) -> list[Job]:
         """Nothing has to be told to anybody."""
         return []
+
+    def shut_down(self) -> None:
+        """The node stops: a request that is being answered is still answered."""
+        self._closes = True
+        if not self._connection.waiting:
+            self._connection.finish(b"")
 
     def _meet(self, request: Request) -> None:
         reception = self._reception
@@ -74,13 +81,10 @@ class HTTPPhase:
     # -- HTTP -----------------------------------------------------------------------------------
 
     async def _answer(self, request: Request) -> None:
-        self._reception.answering += 1
-        try:
-            answer = await self._reception.respond(request, self._connection.address)
-        finally:
-            self._reception.answering -= 1
-        self._send(answer.status, answer.headers, answer.body, keep_alive=request.keep_alive)
-        if request.keep_alive:
+        answer = await self._reception.respond(request, self._connection.address)
+        keep_alive = request.keep_alive and not self._closes
+        self._send(answer.status, answer.headers, answer.body, keep_alive=keep_alive)
+        if keep_alive:
             self._connection.resume()
             self._connection.alarm(KEEP_ALIVE, self._expire)
             self.receive(b"")

@@ -14,8 +14,9 @@ import structlog
 from wsmesh.config.addresses import TCPAddress, UnixAddress, parse_address
 from wsmesh.config.sections import Listener
 from wsmesh.errors import ConfigError
-from wsmesh.ingress.connection import Connection, isolated
+from wsmesh.ingress.connection import Connection
 from wsmesh.ingress.http_phase import HTTPPhase
+from wsmesh.ingress.isolation import isolated
 from wsmesh.ingress.proxied import ProxiedPhase
 from wsmesh.ingress.reception import Reception
 from wsmesh.ingress.tls import Certificate, TLSSocket

@@ -44,6 +44,10 @@ class ProxiedPhase:
         """Nothing has to be told to anybody."""
         return []
 
+    def shut_down(self) -> None:
+        """The node stops."""
+        self._connection.lost()
+
     def _refuse(self) -> None:
         self._reception.doorway.metrics.limit_hit("proxy_header")
         self._connection.lost()

@@ -58,6 +58,10 @@ class Pump:
     def __len__(self) -> int:
         return len(self._sources)
 
+    def sources(self) -> tuple[Source, ...]:
+        """Return everything that is read from."""
+        return tuple(self._sources.values())
+
     def register(self, fd: int, source: Source) -> None:
         """Read from `fd` whenever it is readable."""
         self._poller.register(fd, select.EPOLLIN | select.EPOLLRDHUP)

@@ -39,7 +39,6 @@ class Reception:
     """Shared by all connections in their HTTP phase.
 
     :ivar is_open: new WebSocket connections are taken; false while the node drains.
-    :ivar answering: HTTP requests that are being answered.
     """
 
     config: Config
@@ -51,4 +50,3 @@ class Reception:
     respond: Callable[[Request, str], Awaitable[Answer]]
     rates: Rates
     is_open: bool = True
-    answering: int = 0

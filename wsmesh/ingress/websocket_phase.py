@@ -136,6 +136,10 @@ class WebSocketPhase:
         ended = codes.CONNECTION_CLOSED
         self._connection.answer_close(ended.code, ended.reason, answer)
 
+    def shut_down(self) -> None:
+        """The node stops: tell the client to come back."""
+        self._session.end(codes.SHUTDOWN)
+
     def lost(self, code: int, reason: str) -> list[Job]:
         """End the session; return what has to be told to the store and the application."""
         session = self._session

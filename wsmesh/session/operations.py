@@ -76,7 +76,8 @@ class ServerOperations:
     ) -> Published:
         """Publish JSON `data`.
 
-        :raises ReplyError: unknown channel, or the store is away (100, temporary).
+        :raises ReplyError: unknown channel, or `data` is not JSON.
+        :raises StoreUnavailable: nothing was published; try again.
         """
         kind = self._services.namespaces.resolve(channel)
         fault = self._services.hooks.app.fault_in(channel, data)
@@ -89,7 +90,11 @@ class ServerOperations:
             version=version,
             version_epoch=version_epoch,
         )
-        publication = Publication(data=Raw(compact(data)), tags=dict(tags) if tags else None)
+        try:
+            line = compact(data)
+        except ValueError as error:
+            raise codes.bad_request("data is not valid JSON") from error
+        publication = Publication(data=Raw(line), tags=dict(tags) if tags else None)
         return await self._services.store.publish(channel, publication, options)
 
     async def presence(self, channel: str) -> Mapping[str, ClientInfo]:
