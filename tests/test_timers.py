@@ -54,3 +54,17 @@ async def test_cancelled_timers_do_not_pile_up(autojump_clock: MockClock) -> Non
     assert timers.held <= 2 * TOLERATED + 2
     kept.cancel()
     assert len(timers) == 0
+
+
+async def test_a_timer_that_raises_does_not_keep_the_others_from_running(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    faults: list[Exception] = []
+    ran: list[int] = []
+    timers = Timers(trio.current_time, faults.append)
+    nursery.start_soon(timers.run)
+    timers.after(1.0, lambda: ran.append(1 // 0))
+    timers.after(1.0, lambda: ran.append(2))
+    await trio.sleep(3)
+    assert ran == [2]
+    assert [type(fault) for fault in faults] == [ZeroDivisionError]

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+import structlog
 from attrs import field, fields, frozen
 from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector
 from prometheus_client.core import (
@@ -25,6 +26,8 @@ from prometheus_client.registry import Collector
 
 from wsmesh.histogram import Histogram
 from wsmesh.protocol.codes import name_of
+
+log = structlog.get_logger("wsmesh.metrics")
 
 SECONDS = (
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
@@ -112,6 +115,11 @@ class Metrics:
             self.fan_out.observe(number)
             self.messages_out += number
         self.delivery_seconds.observe_many(seconds, len(receivers))
+
+    def timer_failed(self, fault: Exception) -> None:
+        """A timer of a connection raised: a fault inside wsmesh."""
+        self.barrier_hits += 1
+        log.error("timer.failed", exc_info=fault)
 
     def count_sent(self, size: int) -> None:
         """Bytes went out."""

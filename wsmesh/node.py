@@ -161,11 +161,12 @@ async def open_node(config: Config) -> AsyncGenerator[Node]:
     app = load_app(config.app)
     room = room_for_clients(config)
     certificate = Certificate(config.tls) if any(each.tls for each in config.listeners) else None
-    timers = Timers(clock)
+    timers = Timers(clock, metrics.timer_failed)
     fanout = Fanout(
         now=clock,
         finished=metrics.fanned_out,
         batch_limit=config.batch.max_messages if config.batch.delay else 0,
+        batch_bytes=config.batch.max_bytes,
     )
     registry: Registry[Session] = Registry()
     hub = Hub(fanout, config.compression, lambda channel: resume_after_gap(registry, channel))

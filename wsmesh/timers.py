@@ -35,10 +35,14 @@ class Timers:
     """A heap of timers, run by one task (`run`).
 
     :param now: seconds, monotonic.
+    :param failed: takes what an action raises, so that the others still run; None: it is raised.
     """
 
-    def __init__(self, now: Callable[[], float]) -> None:
+    def __init__(
+        self, now: Callable[[], float], failed: Callable[[Exception], None] | None = None
+    ) -> None:
         self._now = now
+        self._failed = failed
         self._heap: list[tuple[float, int, Timer]] = []
         self._order = count()
         self._something = trio.Event()
@@ -53,7 +57,7 @@ class Timers:
         return len(self._heap)
 
     def after(self, delay: float, action: Callable[[], None]) -> Timer:
-        """Call `action` in `delay` seconds, at most `GRANULARITY` late. It must not raise."""
+        """Call `action` in `delay` seconds, at most `GRANULARITY` late."""
         timer = Timer(self, action)
         heapq.heappush(self._heap, (self._now() + delay, next(self._order), timer))
         self._something.set()
@@ -69,7 +73,15 @@ class Timers:
             if action is None:
                 self._cancelled -= 1
             else:
-                action()
+                self._run(action)
+
+    def _run(self, action: Callable[[], None]) -> None:
+        try:
+            action()
+        except Exception as fault:
+            if self._failed is None:
+                raise
+            self._failed(fault)
 
     def forget_one(self) -> None:
         """A timer was cancelled; drop the cancelled ones when they are most of the heap."""

@@ -166,3 +166,18 @@ def test_a_channel_without_subscribers_is_forgotten() -> None:
     hub.leave("b", reader)
     assert len(hub) == 0
     assert hub.subscriptions == 0
+
+
+def test_a_batch_is_urgent_by_its_frames_or_by_its_bytes() -> None:
+    for limit, size, urgent_at in ((3, 10_000, 3), (100, 200, 5)):
+        out = Fanout(
+            now=lambda: 0.0, finished=lambda receivers, seconds: None,
+            batch_limit=limit, batch_bytes=size,
+        )  # fmt: skip
+        channel = Channel("c", "disconnect")
+        channel.add(Receiver(), with_events=False)
+        for count in range(1, urgent_at + 1):
+            assert out.urgent == []
+            out.push(channel, prepared(channel, 1), channel.receivers())
+            assert count * len(prepared(channel, 1).build(0)) < size or count == urgent_at
+        assert len(out.urgent) == 1

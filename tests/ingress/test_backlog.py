@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from wsmesh.channels.channel import Channel
-from wsmesh.ingress.backlog import StalledFrames
+from wsmesh.ingress.backlog import TOLERATED, StalledFrames
 
 LIMIT = 100
 
@@ -74,6 +75,16 @@ def test_keep_latest_keeps_one_per_channel() -> None:
         frames.put(b"%d" % number, price)
     assert frames.take(1000) == b"9"
     assert verdicts.dropped == 9
+
+
+@pytest.mark.parametrize("policy", ["keep_latest", "drop_oldest"])
+def test_dropped_frames_do_not_pile_up(policy: str) -> None:
+    frames, verdicts = backlog()
+    channel = Channel("c", policy)
+    for _ in range(100_000):
+        frames.put(b"x" * 10, channel)
+    assert verdicts.dropped >= 99_990
+    assert len(frames) <= 2 * TOLERATED + 20
 
 
 def test_clearing_completes_the_interrupted_frame_only() -> None:

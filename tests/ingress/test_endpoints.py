@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Any
 
 import httpx2
+import pytest
 import trio
 from websockets.asyncio.client import connect
 
@@ -151,3 +153,29 @@ async def test_batches_join_what_arrives_within_the_delay(opened: Opened) -> Non
         found = [(await client.next_push())["pub"]["data"] for _ in range(12)]
         assert found == list(range(12))
         assert trio.current_time() - began < 1
+
+
+async def test_a_disconnect_hook_that_fails_is_no_fault_of_the_connection(
+    opened: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "failing_goodbye.py").write_text(
+        "from wsmesh.app import App\n"
+        "app = App()\n"
+        "called = []\n"
+        "@app.on_disconnect\n"
+        "async def goodbye(context):\n"
+        "    called.append(context.code)\n"
+        "    raise ValueError\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    async with opened(app={"module": "failing_goodbye:app"}) as node:
+        async with peer(node) as client:
+            assert "subscribe" in await client.ask(subscribe={"channel": "c"})
+        import failing_goodbye
+
+        with trio.fail_after(5):
+            while node.statistics().sockets or not failing_goodbye.called:
+                await trio.sleep(0.01)
+        assert failing_goodbye.called == [3000]
+        assert await node.operations.presence("c") == {}
+        assert node.metrics.barrier_hits == 0

@@ -27,6 +27,8 @@ class Fanout:
     :param wake: called when there is something to do and `is_awake` was false.
     :param finished: called with the numbers of receivers of pushes that reached all of theirs,
         and the seconds it took them.
+    :param batch_limit: frames that make a batch urgent, 0: there are no batches.
+    :param batch_bytes: bytes that do.
     """
 
     def __init__(
@@ -35,6 +37,7 @@ class Fanout:
         now: Callable[[], float],
         finished: Callable[[Sequence[int], float], None],
         batch_limit: int = 0,
+        batch_bytes: int = 0,
     ) -> None:
         self.dirty: list[Sink] = []
         """Connections with frames to send."""
@@ -49,6 +52,7 @@ class Fanout:
         self.turn_began = now()
         """When the pump's turn began: the time, for what need not be more precise than a turn."""
         self._batch_limit = batch_limit
+        self._batch_bytes = batch_bytes
 
     @property
     def pending(self) -> int:
@@ -112,6 +116,11 @@ class Fanout:
             self._waiting.append(channel)
         return bool(self._waiting)
 
+    def _is_full(self, out: bytes | list[bytes] | None) -> bool:
+        if isinstance(out, list):
+            return len(out) >= self._batch_limit or sum(map(len, out)) >= self._batch_bytes
+        return out is not None and (self._batch_limit <= 1 or len(out) >= self._batch_bytes)
+
     def _hand_over(self, sinks: Sequence[Sink], push: PreparedPush, channel: Channel) -> None:
         frames = push.frames
         dirty = self.dirty
@@ -127,10 +136,10 @@ class Fanout:
                     dirty.append(sink)
                 elif isinstance(out, list):
                     out.append(frame)
-                    if len(out) == limit:
-                        self.urgent.append(sink)
                 else:
                     sink.out = [out, frame]
+                if limit and self._is_full(sink.out):
+                    self.urgent.append(sink)
             else:
                 sink.backlog.put(frame, channel)
 

@@ -167,9 +167,6 @@ class AppSection:
     timeout: Seconds = option(
         Seconds(5.0), "How long a hook may take; then its command fails.", validator=at_least(0.01)
     )
-    concurrency: int = option(
-        1000, "Hooks that may run at once on this node.", validator=at_least(1)
-    )
 
 
 @frozen(kw_only=True)

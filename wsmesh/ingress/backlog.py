@@ -11,6 +11,9 @@ from collections.abc import Callable
 
 from wsmesh.channels.channel import Channel
 
+TOLERATED = 64
+"""Dropped entries that may stay in the queue; frames are bounded in bytes, these by number."""
+
 
 class Entry:
     """A queued frame; dropped ones stay in the queue, empty."""
@@ -31,8 +34,8 @@ class StalledFrames:
     """
 
     __slots__ = (
-        "_by_channel", "_dropped", "_entries", "_head", "_is_sealed", "_limit", "_overflown",
-        "size",
+        "_by_channel", "_dead", "_dropped", "_entries", "_head", "_is_sealed", "_limit",
+        "_overflown", "size",
     )  # fmt: skip
 
     def __init__(
@@ -40,12 +43,17 @@ class StalledFrames:
     ) -> None:
         self.size = 0
         self._is_sealed = False
+        self._dead = 0
         self._head = b""
         self._entries: deque[Entry] = deque()
         self._by_channel: dict[str, deque[Entry]] = {}
         self._limit = limit
         self._overflown = overflown
         self._dropped = dropped
+
+    def __len__(self) -> int:
+        """Entries of the queue, dropped ones included."""
+        return len(self._entries)
 
     def __bool__(self) -> bool:
         return bool(self._head or self.size)
@@ -90,6 +98,8 @@ class StalledFrames:
                     queued.popleft()
                 if not queued:
                     del self._by_channel[entry.channel.name]
+            if not entry.frame:
+                self._dead -= 1
             parts.append(entry.frame)
             size += len(entry.frame)
         self._head = b""
@@ -103,6 +113,7 @@ class StalledFrames:
     def clear(self) -> None:
         """Forget what has not been begun; an interrupted frame has to be completed."""
         self._entries.clear()
+        self._dead = 0
         self._by_channel.clear()
         self.size = len(self._head)
 
@@ -113,10 +124,14 @@ class StalledFrames:
             entry = queued.popleft()
             self.size -= len(entry.frame)
             entry.frame = b""
+            self._dead += 1
             self._dropped()
             found = True
             if not everything:
                 break
+        if self._dead > TOLERATED and 2 * self._dead > len(self._entries):
+            self._entries = deque(entry for entry in self._entries if entry.frame)
+            self._dead = 0
         return found
 
 

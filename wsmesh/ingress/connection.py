@@ -118,6 +118,8 @@ class Connection:
                 self._doorway.pump.register(self._fd, self)
                 await self._work()
                 nursery.cancel_scope.cancel()
+            if self._fault is not None:
+                raise self._fault
         finally:
             jobs = self._release()
             if jobs:
@@ -126,16 +128,14 @@ class Connection:
                         await job()
 
     async def _work(self) -> None:
-        while self._state != self.GONE:
+        while self._state != self.GONE and self._fault is None:
             while self._jobs:
                 self._is_working = True
                 await self._jobs[0]()
                 self._is_working = False
                 self._jobs.popleft()
                 self.waiting -= 1
-            if self._fault is not None:
-                raise self._fault
-            if self._state != self.GONE:
+            if self._state != self.GONE and self._fault is None:
                 self._wake = trio.Event()
                 await self._wake.wait()
                 self._wake = None
@@ -189,6 +189,8 @@ class Connection:
     def _crash(self, fault: Exception) -> None:
         self._fault = fault
         self.end(1011, "internal error")
+        if self._is_working and self._cancel is not None:
+            self._cancel()
         if self._wake is not None:
             self._wake.set()
 

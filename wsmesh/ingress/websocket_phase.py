@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Protocol
 
 import structlog
 
 from wsmesh.app import DisconnectContext
-from wsmesh.errors import ProtocolViolation
+from wsmesh.errors import (
+    Disconnect,
+    HookFailure,
+    ProtocolViolation,
+    ReplyError,
+    StoreUnavailable,
+)
 from wsmesh.ingress.connection import Connection, Job
 from wsmesh.ingress.doorway import Doorway
 from wsmesh.protocol import codes
 from wsmesh.security.rate import Rate, gcra
 from wsmesh.session.session import Session
+from wsmesh.session.subscription import Subscription
 from wsmesh.wire.frames import (
     BINARY,
     CLOSE,
@@ -152,7 +160,7 @@ class WebSocketPhase:
             reason=reason, address=self._connection.address, connected=was_connected,
         )
         jobs: list[Job] = [
-            partial(session.farewell, channel, subscription)
+            partial(_bid_farewell, session, channel, subscription)
             for channel, subscription in left
             if subscription.has_presence or subscription.has_joined
         ]
@@ -163,9 +171,18 @@ class WebSocketPhase:
         return jobs
 
 
+async def _bid_farewell(session: Session, channel: str, subscription: Subscription) -> None:
+    try:
+        await session.farewell(channel, subscription)
+    except StoreUnavailable as error:
+        log.warning("farewell.failed", client=session.client, error=str(error))
+
+
 async def _say_goodbye(session: Session, context: DisconnectContext) -> None:
     hooks = session.services.hooks
     assert hooks.app.disconnect is not None
-    await hooks.call("disconnect", hooks.app.disconnect, context)
+    # What it decides or how it fails (which is logged) concerns a client that is gone.
+    with suppress(ReplyError, Disconnect, HookFailure):
+        await hooks.call("disconnect", hooks.app.disconnect, context)
 
 
