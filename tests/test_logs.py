@@ -96,6 +96,19 @@ def test_less_severe_lines_are_not_written(tmp_path: Path) -> None:
     assert [line["event"] for line in lines(path)] == ["b"]
 
 
+def test_the_level_of_a_running_process_can_change(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    with logging_to(path, level="warning"):
+        log = structlog.get_logger("early")
+        log.info("a")
+        logs.change_level("debug")
+        log.debug("b")
+        structlog.get_logger("late").info("c")
+        logs.change_level("error")
+        log.warning("d")
+    assert [line["event"] for line in lines(path)] == ["b", "c"]
+
+
 def test_a_full_disk_drops_and_counts_lines() -> None:
     with logging_to(Path("/dev/full")) as sink:
         for _ in range(5):

@@ -128,6 +128,11 @@ def reopen() -> None:
         sink.reopen()
 
 
+def change_level(level: str) -> None:
+    """Write lines of `level` and above from now on, in the running process."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]))
+
+
 def dropped_lines() -> int:
     """Return how many lines the sink of this process did not take."""
     return sum(sink.dropped for sink in _current)

@@ -1,10 +1,9 @@
-"""The composition root: what a node is made of, opened in order of dependency; and running one."""
+"""The composition root: what a node is made of, opened in order of dependency."""
 
 from __future__ import annotations
 
 import os
 import random
-import signal
 import socket
 import time
 from collections.abc import AsyncGenerator, Callable
@@ -23,6 +22,7 @@ from wsmesh.channels.hub import Hub
 from wsmesh.channels.namespaces import Namespaces
 from wsmesh.config.sections import Config
 from wsmesh.errors import StoreUnavailable
+from wsmesh.ingress import reloading
 from wsmesh.ingress.connection import Connection
 from wsmesh.ingress.descriptors import room_for_clients
 from wsmesh.ingress.doorway import Doorway
@@ -30,7 +30,6 @@ from wsmesh.ingress.listener import Door, open_socket
 from wsmesh.ingress.pump import Pump
 from wsmesh.ingress.reception import Reception
 from wsmesh.ingress.tls import Certificate
-from wsmesh.ingress.websocket_phase import Rates
 from wsmesh.memory import give_back, give_back_after_departures
 from wsmesh.metrics import Metrics, NodeStatistics
 from wsmesh.runtime import gc_pauses, tune_gc, watch_loop_lag
@@ -38,17 +37,21 @@ from wsmesh.security.addresses import TrustedProxies
 from wsmesh.security.admission import Admission
 from wsmesh.security.authenticator import Authenticator
 from wsmesh.security.origins import OriginPolicy
-from wsmesh.security.rate import Rate
 from wsmesh.security.revocation import Revocations
+from wsmesh.session.carrying_out import LocalClients
 from wsmesh.session.hooks import Hooks
 from wsmesh.session.housekeeping import renew_presence, resume_after_gap
 from wsmesh.session.interest import Interest
 from wsmesh.session.loading import load_app
 from wsmesh.session.operations import ServerOperations
+from wsmesh.session.orders import NodeInfo
+from wsmesh.session.peers import Alone
 from wsmesh.session.registry import Registry
 from wsmesh.session.services import Services
 from wsmesh.session.session import Session
+from wsmesh.session.tenure import Tenures
 from wsmesh.store.memory import MemoryStore
+from wsmesh.store.memory_sessions import MemorySessions
 from wsmesh.timers import Timers
 from wsmesh.wire.deflate import Deflater
 
@@ -67,6 +70,7 @@ class Node:
 
     config: Config
     name: str
+    started_at: float
     operations: ServerOperations
     metrics: Metrics
     _registry: Registry[Session]
@@ -96,6 +100,22 @@ class Node:
             reasons.append("event loop is late")
         return tuple(reasons)
 
+    def describe(self) -> NodeInfo:
+        """Return what operators see of the node."""
+        services = self._reception.services
+        return NodeInfo(
+            uid=services.node_id,
+            name=self.name,
+            version=wsmesh.__version__,
+            num_clients=len(self._registry),
+            num_users=self._registry.users,
+            num_subs=services.hub.subscriptions,
+            num_channels=len(services.hub),
+            uptime=int(services.now() - self.started_at),
+            state="alive" if self._reception.is_open else "draining",
+            capacity=self.config.node.max_connections,
+        )
+
     def statistics(self) -> NodeStatistics:
         """Return the node's gauges as they are now."""
         doorway = self._reception.doorway
@@ -112,11 +132,12 @@ class Node:
             pending_fanouts=doorway.fanout.pending,
         )
 
-    def reload(self) -> None:
-        """Read certificates again and reopen the log file (SIGHUP)."""
+    async def reload(self, read: Callable[[], Config]) -> None:
+        """Reopen the log file, read certificates again and the configuration too (SIGHUP)."""
+        logs.reopen()
         if self._certificate is not None:
             self._certificate.reload()
-        logs.reopen()
+        self.config = await reloading.reload(self._reception, self.config, read)
 
     def give_memory_back(self) -> None:
         """Let go of what clients that have left still occupy."""
@@ -171,6 +192,10 @@ async def open_node(config: Config) -> AsyncGenerator[Node]:
     registry: Registry[Session] = Registry()
     hub = Hub(fanout, config.compression, lambda channel: resume_after_gap(registry, channel))
     store = MemoryStore()
+    sessions = MemorySessions()
+    tenures = Tenures(
+        sessions, lambda: f"{node_id}/1", config.client.session_ttl, lambda owner, name, epoch: None
+    )
     store.listen(hub.deliver, hub.presence_event)
     services = Services(
         client=config.client,
@@ -181,6 +206,8 @@ async def open_node(config: Config) -> AsyncGenerator[Node]:
         interest=Interest(store, hub.__contains__),
         authenticator=Authenticator(config.client),
         revocations=Revocations(),
+        tenures=tenures,
+        peers=Alone(),
         hooks=Hooks(app, config.app.timeout, metrics),
         timers=timers,
         metrics=metrics,
@@ -189,9 +216,8 @@ async def open_node(config: Config) -> AsyncGenerator[Node]:
         wall=time.time,
         rng=random.Random(),
     )
-    operations = ServerOperations(
-        services, registry, name=name, version=wsmesh.__version__, started_at=clock()
-    )
+    clients = LocalClients(services, registry, lambda: node.describe())
+    operations = ServerOperations(services, clients)
     async with AsyncExitStack() as stack:
         pump = Pump(fanout, config.batch.delay, metrics.count_sent)
         stack.callback(pump.close)
@@ -214,15 +240,13 @@ async def open_node(config: Config) -> AsyncGenerator[Node]:
             registry=registry,
             origins=OriginPolicy(config.client.allowed_origins),
             proxies=TrustedProxies(config.proxy.trusted_proxies),
-            respond=endpoint.respond,
-            rates=Rates(
-                Rate(config.limits.message_rate, config.limits.message_burst),
-                Rate(config.limits.control_rate, config.limits.control_burst),
-            ),
+            site=endpoint,
+            rates=reloading.rates_of(config.limits),
         )
         node = Node(
-            config=config, name=name, operations=operations, metrics=metrics, registry=registry,
-            reception=reception, store=store, certificate=certificate,
+            config=config, name=name, started_at=clock(), operations=operations,
+            metrics=metrics, registry=registry, reception=reception, store=store,
+            certificate=certificate,
             lag=lambda: metrics.last_loop_lag,
         )
         metrics.observe_node(node.statistics)
@@ -240,6 +264,8 @@ async def open_node(config: Config) -> AsyncGenerator[Node]:
         nursery.start_soon(renew_presence, services, registry)
         nursery.start_soon(watch_loop_lag, metrics)
         nursery.start_soon(store.run)
+        nursery.start_soon(sessions.run)
+        nursery.start_soon(tenures.run)
         nursery.start_soon(
             give_back_after_departures, lambda: doorway.connections, node.give_memory_back
         )
@@ -262,36 +288,3 @@ async def open_node(config: Config) -> AsyncGenerator[Node]:
                 door.close()
             connections.cancel_scope.cancel()
             nursery.cancel_scope.cancel()
-
-
-async def run(
-    config: Config,
-    *,
-    started: Callable[[Node], None] = lambda node: None,
-) -> None:
-    """Run a node until SIGTERM or SIGINT, then drain it; a second signal ends it at once.
-
-    SIGHUP reads certificates again and reopens the log file.
-
-    :param started: called once the node accepts connections.
-    :raises ConfigError: something the configuration names cannot be used.
-    """
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
-        async with open_node(config) as node, trio.open_nursery() as nursery:
-            started(node)
-            stopping = False
-            async for number in signals:
-                if number == signal.SIGHUP:
-                    node.reload()
-                elif stopping:
-                    break
-                else:
-                    stopping = True
-                    nursery.start_soon(_stop, node, nursery.cancel_scope.cancel)
-            nursery.cancel_scope.cancel()
-    log.info("node.stopped", name=node.name)
-
-
-async def _stop(node: Node, done: Callable[[], None]) -> None:
-    await node.drain(node.config.node.shutdown_timeout)
-    done()

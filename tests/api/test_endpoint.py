@@ -79,6 +79,7 @@ async def test_the_key_is_taken_from_header_authorization_or_query() -> None:
         answer = await site.ask("POST", f"/api/info{query}", b"{}", *headers)
         assert answer.status == status, (headers, query)
         assert (("WWW-Authenticate", "apikey") in answer.headers) == (status == 401)
+        assert (b"http_api.key in X-API-Key" in answer.body) == (status == 401)
 
 
 async def test_without_a_configured_key_nobody_may_call() -> None:
@@ -86,6 +87,7 @@ async def test_without_a_configured_key_nobody_may_call() -> None:
     for key in ("", "x"):
         answer = await site.ask("POST", "/api/info", b"{}", ("x-api-key", key))
         assert answer.status == 401
+        assert b"http_api.key is not set" in answer.body
 
 
 async def test_publish_hands_over_every_option_and_answers_the_position() -> None:
@@ -170,6 +172,36 @@ async def test_errors_can_be_asked_for_as_http_statuses() -> None:
     assert (await site.ask("POST", "/api", b"{}", KEY, mode)).status == 400
 
 
+async def test_errors_can_be_http_statuses_for_every_call_of_a_node() -> None:
+    section = HTTPAPISection(key=Secret("the key"), error_mode="transport")
+    site = Site(evolve(Config(), http_api=section))
+    for method, body, status, code in (
+        ("publish", b'{"channel":"unknown:c","data":1}', 404, 102),
+        ("publish", b"{}", 400, 107),
+        ("publish", b'{"channel":"away:c","data":1}', 500, 100),
+        ("rpc", b'{"method":"unknown"}', 404, 104),
+        ("rpc", b'{"method":"broken"}', 500, 100),
+        ("revoke_token", b'{"uid":"one too many"}', 500, 106),
+    ):
+        answer = await site.ask("POST", f"/api/{method}", body, KEY)
+        found = json.loads(answer.body)
+        assert (answer.status, found["code"]) == (status, code)
+        assert set(found) == {"code", "message"}
+    worked = await site.ask("POST", "/api/publish", b'{"channel":"c","data":1}', KEY)
+    assert (worked.status, "result" in json.loads(worked.body)) == (200, True)
+
+
+async def test_calls_of_many_tell_each_error_by_itself_in_every_mode() -> None:
+    section = HTTPAPISection(key=Secret("the key"), error_mode="transport")
+    site = Site(evolve(Config(), http_api=section))
+    for method, body in (
+        ("broadcast", b'{"channels":["unknown:c"],"data":1}'),
+        ("batch", b'{"commands":[{"publish":{"channel":"unknown:c","data":1}}]}'),
+    ):
+        answer = await site.ask("POST", f"/api/{method}", body, KEY)
+        assert (answer.status, b'"code":102' in answer.body) == (200, True)
+
+
 async def test_the_old_form_with_the_method_in_the_body_works() -> None:
     body = b'{"method":"publish","params":{"channel":"c","data":1}}'
     answer = await Site().ask("POST", "/api", body, KEY)
@@ -183,7 +215,7 @@ async def test_readiness_tells_its_reasons_and_liveness_does_not_care() -> None:
     answer = await site.ask("GET", "/health/ready")
     assert (answer.status, json.loads(answer.body)["reasons"]) == (503, ["draining"])
     assert (await site.ask("GET", "/health/live")).status == 200
-    assert (await site.ask("HEAD", "/health/ready")).body == b""
+    assert (await site.ask("HEAD", "/health/ready")).body == answer.body
 
 
 async def test_metrics_are_for_this_host_unless_public() -> None:
@@ -216,14 +248,52 @@ async def test_metrics_come_in_the_format_that_was_asked_for() -> None:
 
 async def test_unknown_paths_and_methods_are_refused_as_json() -> None:
     site = Site()
-    for method, path, status in (
-        ("GET", "/nothing", 404), ("POST", "/health/live", 405), ("GET", "/api/publish", 405),
-        ("DELETE", "/metrics", 405), ("POST", "/nothing", 404), ("GET", "/apinot", 404),
+    for method, path, status, allowed in (
+        ("GET", "/nothing", 404, ""), ("POST", "/health/live", 405, "GET, HEAD"),
+        ("GET", "/api/publish", 405, "POST"), ("HEAD", "/api", 405, "POST"),
+        ("DELETE", "/metrics", 405, "GET, HEAD"), ("POST", "/nothing", 404, ""),
+        ("GET", "/apinot", 404, ""), ("POST", "/api/nothing", 404, ""),
     ):
-        answer = await site.ask(method, path)
+        answer = await site.ask(method, path, b"{}", KEY)
         assert answer.status == status
-        assert "error" in json.loads(answer.body)
-    assert (await site.ask("POST", "/api/nothing", b"{}", KEY)).status == 404
+        assert dict(answer.headers).get("Allow", "") == allowed
+        error = json.loads(answer.body)["error"]
+        assert error["code"] == status
+        assert error["message"]
+
+
+async def test_what_the_head_of_a_request_tells_is_refused_before_its_body() -> None:
+    endpoint = Site().endpoint
+
+    def status(method: str, path: str, *headers: tuple[str, str]) -> int:
+        refusal = endpoint.screen(Request(
+            method=method, target=path, path=path, query="", http_version="1.1",
+            headers=headers, keep_alive=True,
+        ))
+        return 0 if refusal is None else refusal.status
+
+    assert status("POST", "/api/publish", KEY) == 0
+    assert status("POST", "/api", KEY) == 0
+    assert status("POST", "/api/batch", KEY) == 0
+    assert status("POST", "/api/publish") == 401
+    assert status("POST", "/api/nothing", KEY) == 404
+    assert status("POST", "/elsewhere") == 404
+    assert status("POST", "/health/live") == 405
+    assert status("PUT", "/api/publish", KEY) == 405
+
+
+async def test_another_configuration_holds_from_the_next_request_on() -> None:
+    site = Site()
+    assert (await site.ask("GET", "/health/live")).status == 200
+    section = HTTPAPISection(key=Secret("another"))
+
+    site.endpoint.reconfigure(
+        evolve(Config(), http_api=section, health=HealthSection(enabled=False))
+    )
+
+    assert (await site.ask("POST", "/api/info", b"{}", KEY)).status == 401
+    assert (await site.ask("POST", "/api/info", b"{}", ("x-api-key", "another"))).status == 200
+    assert (await site.ask("GET", "/health/live")).status == 404
 
 
 async def test_what_is_switched_off_is_not_there() -> None:
@@ -233,11 +303,15 @@ async def test_what_is_switched_off_is_not_there() -> None:
             health=HealthSection(enabled=False), prometheus=PrometheusSection(enabled=False),
         )
     )
-    for method, path in (
-        ("POST", "/api/info"), ("POST", "/api"), ("GET", "/health/live"), ("GET", "/health"),
-        ("GET", "/metrics"),
+    for method, path, option in (
+        ("POST", "/api/info", "http_api.enabled"), ("POST", "/api", "http_api.enabled"),
+        ("GET", "/health/live", "health.enabled"), ("GET", "/health", "health.enabled"),
+        ("GET", "/metrics", "prometheus.enabled"),
+        ("GET", "/connection/raw", "endpoints.raw_websocket"),
     ):
-        assert (await site.ask(method, path, b"{}", peer="127.0.0.1")).status == 404
+        answer = await site.ask(method, path, b"{}", peer="127.0.0.1")
+        assert answer.status == 404
+        assert f"see {option}" in json.loads(answer.body)["error"]["message"]
     assert site.operations.asked == []
 
 

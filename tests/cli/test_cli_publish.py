@@ -113,6 +113,8 @@ def test_data_that_is_not_json_is_refused_before_anything_is_sent(invoke, api):
     [
         (200, b'{"error": {"code": 102, "message": "unknown channel"}}',
          "error 102: unknown channel"),
+        (400, b'{"code": 107, "message": "bad request"}', "error 107: bad request"),
+        (413, b'{"error": {"code": 413, "message": "too large"}}', "error 413: too large"),
         (401, b"", "wants another API key"),
         (500, b"", "answered 500, which is no result"),
         (200, b"[]", "answered 200, which is no result"),

@@ -236,4 +236,4 @@ async def test_connect_carries_who_the_client_is(server, settings, autojump_cloc
     async with open_client(URL, **settings, **identity, headers={"X-Tenant": "t"}) as client:
         await client.wait_connected()
         assert ("c1", "s9") == (client.client_id, client.session)
-    assert ["t", identity] == seen
+    assert ["t", identity | {"resume": {}}] == seen

@@ -20,15 +20,21 @@ from wsmesh.metrics import Metrics
 from wsmesh.protocol.codec import Form
 from wsmesh.security.authenticator import Authenticator
 from wsmesh.security.revocation import Revocations
+from wsmesh.session.carrying_out import LocalClients
 from wsmesh.session.commands import receive, receive_connect
 from wsmesh.session.hooks import Hooks
 from wsmesh.session.housekeeping import resume_after_gap
 from wsmesh.session.interest import Interest
 from wsmesh.session.operations import ServerOperations
+from wsmesh.session.orders import NodeInfo
+from wsmesh.session.peers import Alone, Peers
 from wsmesh.session.registry import Registry
 from wsmesh.session.services import Services
 from wsmesh.session.session import Job, Session
+from wsmesh.session.tenure import Tenures
 from wsmesh.store.memory import MemoryStore
+from wsmesh.store.memory_sessions import MemorySessions
+from wsmesh.store.sessions import SessionStore
 from wsmesh.timers import Timers
 
 START = 1_800_000_000.0
@@ -38,7 +44,10 @@ START = 1_800_000_000.0
 class FakeNode:
     """The parts of a node behind its sockets, on virtual time."""
 
-    def __init__(self, config: Config, app: App | None = None) -> None:
+    def __init__(
+        self, config: Config, app: App | None = None, *, name: str = "here",
+        sessions: SessionStore | None = None, peers: Peers | None = None,
+    ) -> None:
         clock = trio.current_time
         began = clock()
         self.metrics = Metrics(version="test")
@@ -49,6 +58,12 @@ class FakeNode:
         )
         self.store = MemoryStore(clock, random.Random(1))
         self.store.listen(self.hub.deliver, self.hub.presence_event)
+        self.fenced: list[tuple[str, str, int]] = []
+        self.sessions = MemorySessions(clock) if sessions is None else sessions
+        self.tenures = Tenures(
+            self.sessions, lambda: f"{name}/1", config.client.session_ttl,
+            lambda *who: self.fenced.append(who),
+        )
         self.services = Services(
             client=config.client,
             limits=config.limits,
@@ -58,6 +73,8 @@ class FakeNode:
             interest=Interest(self.store, self.hub.__contains__),
             authenticator=Authenticator(config.client),
             revocations=Revocations(),
+            tenures=self.tenures,
+            peers=Alone() if peers is None else peers,
             hooks=Hooks(app or App(), config.app.timeout, self.metrics),
             timers=Timers(clock),
             metrics=self.metrics,
@@ -66,9 +83,11 @@ class FakeNode:
             wall=lambda: START + clock() - began,
             rng=random.Random(2),
         )
-        self.operations = ServerOperations(
-            self.services, self.registry, name="n", version="0", started_at=clock()
+        self.clients = LocalClients(
+            self.services, self.registry,
+            lambda: NodeInfo(uid=name, name=name, num_clients=len(self.registry)),
         )
+        self.operations = ServerOperations(self.services, self.clients)
 
     def client(self, form: Form = Form.BIDIRECTIONAL) -> FakeLink:
         """Return a new connection."""

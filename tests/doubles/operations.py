@@ -10,7 +10,7 @@ from wsmesh.errors import Disconnect, HookFailure, StoreUnavailable
 from wsmesh.protocol import codes
 from wsmesh.protocol.messages import ClientInfo, Publication
 from wsmesh.security.revocation import RevocationsFull
-from wsmesh.session.operations import NodeInfo
+from wsmesh.session.orders import NodeInfo
 from wsmesh.store.interface import Position, Published, Stream
 
 

@@ -52,6 +52,27 @@ def test_an_address_has_its_share_of_connections_and_networks_count_as_one():
     assert refusal is not None and refusal.status == 429
 
 
+def test_other_limits_count_the_connections_that_are_open():
+    admission = Admission(limits(max_connections_per_ip=2), max_connections=10)
+    assert [took(admission, "10.0.0.1") for _ in range(3)] == ["", "", "max_connections_per_ip"]
+    admission.reconfigure(limits(max_connections_per_ip=3, unauthenticated_share=0.4))
+    assert [took(admission, "10.0.0.1") for _ in range(2)] == ["", "max_connections_per_ip"]
+    assert [took(admission, "10.0.0.2") for _ in range(2)] == ["", "unauthenticated_share"]
+    assert (admission.connections, admission.unauthenticated) == (4, 4)
+
+
+@pytest.mark.parametrize("rate", ["connects_per_ip", "accept_rate"])
+def test_only_a_rate_that_changed_begins_anew(rate):
+    burst = f"{rate}_burst".replace("rate_", "")
+    slow = {rate: 1.0, burst: 2}
+    admission = Admission(limits(**slow), max_connections=100)
+    assert [took(admission, "10.0.0.1") for _ in range(3)] == ["", "", rate]
+    admission.reconfigure(limits(**slow, loopback_exempt=False))
+    assert took(admission, "10.0.0.1") == rate
+    admission.reconfigure(limits(**slow | {burst: 3}))
+    assert [took(admission, "10.0.0.1") for _ in range(4)] == ["", "", "", rate]
+
+
 def test_an_address_connects_at_its_rate():
     admission = Admission(limits(connects_per_ip=2.0, connects_per_ip_burst=3), max_connections=100)
     assert [took(admission, "10.0.0.1") for _ in range(4)] == ["", "", "", "connects_per_ip"]

@@ -222,3 +222,7 @@ members = st.sampled_from(["RSA", "EC", "OKP", "oct", "P-256", "Ed25519", "AQAB"
 def test_any_members_make_a_key_or_are_refused(jwk):
     with suppress(KeyRefused):
         assert key_from_jwk(jwk).algorithms
+
+
+def test_keys_of_an_issuer_that_is_configured_no_longer_are_not_fetched():
+    assert not JWKSCache().is_missing(KeyNotHeld("https://gone.example", "kid", 0.0))

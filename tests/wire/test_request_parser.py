@@ -160,6 +160,9 @@ def test_an_answer_has_its_length_and_says_whether_the_connection_stays() -> Non
         b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
     )
     assert b"Content-Length" not in response(204, (), b"", keep_alive=True)
+    assert response(200, (), b"ok\n", keep_alive=True, is_head=True) == (
+        b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: keep-alive\r\n\r\n"
+    )
 
 
 @pytest.mark.parametrize("header", [("A", "b\r\nC: d"), ("A\n", "b"), ("A", "\0"), ("A: b", "c")])
@@ -186,4 +189,4 @@ def test_any_bytes_are_a_request_a_refusal_or_more_wanted(reads: list[bytes], st
     split, whole = outcome([start, *reads]), outcome([start + b"".join(reads)])
     if not any(request.is_upgrade for request in split[0]):
         assert split == whole
-    assert whole[1] in (0, 400, 413, 414, 431, 501, 505)
+    assert whole[1] in (0, 400, 413, 414, 417, 431, 501, 505)

@@ -7,13 +7,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from urllib.parse import parse_qs
 
 from wsmesh.api.dispatch import call, call_named
-from wsmesh.api.methods import METHODS
+from wsmesh.api.methods import METHODS, described
 from wsmesh.api.operations import Operations
 from wsmesh.api.response import Response, json_response, text_response
 from wsmesh.config.sections import Config
 from wsmesh.metrics import Metrics
 from wsmesh.security.addresses import TrustedProxies, is_local
 from wsmesh.wire.http import Request
+from wsmesh.wire.refusal import error_body
 
 STATUS_OF = {100: 500, 102: 404, 104: 404, 107: 400, 108: 400, 112: 416, 113: 409}
 """HTTP status of an error code in transport error mode (Centrifugo's table)."""
@@ -30,6 +31,17 @@ wsmesh is running.
   /health/ready           should it get new clients?
   /metrics                Prometheus
 """
+
+OPTIONAL = {
+    "/api": "http_api.enabled",
+    "/health": "health.enabled",
+    "/health/live": "health.enabled",
+    "/health/ready": "health.enabled",
+    "/metrics": "prometheus.enabled",
+    "/connection/uni_websocket": "endpoints.uni_websocket",
+    "/connection/raw": "endpoints.raw_websocket",
+}
+"""Paths that are served when an option says so."""
 
 Page = Callable[[Request, str], Awaitable[Response]]
 """Answers GET requests of one path, given the client's address."""
@@ -48,10 +60,14 @@ class HTTPEndpoint:
         metrics: Metrics,
         readiness: Callable[[], Awaitable[Sequence[str]]],
     ) -> None:
-        self._config = config
         self._operations = operations
         self._metrics = metrics
         self._readiness = readiness
+        self.reconfigure(config)
+
+    def reconfigure(self, config: Config) -> None:
+        """Serve as another configuration says, from now on."""
+        self._config = config
         self._proxies = TrustedProxies(config.proxy.trusted_proxies)
         self._pages: dict[str, Page] = {"/": self._welcome}
         if config.health.enabled:
@@ -60,21 +76,33 @@ class HTTPEndpoint:
         if config.prometheus.enabled:
             self._pages["/metrics"] = self._show_metrics
 
+    def screen(self, request: Request) -> Response | None:
+        """Refuse a request whose head is enough to know that: 401, 404, 405; None: it may go on."""
+        path = request.path
+        if self._is_api(path):
+            return self._screen_call(request, path[len("/api/") :])
+        if path not in self._pages:
+            switch = OPTIONAL.get("/api" if path.startswith("/api/") else path)
+            return _problem(404, f"not served; see {switch}" if switch else "nothing is here")
+        if request.method not in ("GET", "HEAD"):
+            return _problem(405, "expected GET or HEAD", ("Allow", "GET, HEAD"))
+        return None
+
     async def respond(self, request: Request, peer: str) -> Response:
-        """Answer a request.
+        """Answer a request; also to HEAD with the content that GET gets, which is not to be sent.
 
         :param peer: the client's address, empty on a Unix socket.
         """
+        refusal = self.screen(request)
+        if refusal is not None:
+            return refusal
         path = request.path
-        if self._config.http_api.enabled and (path == "/api" or path.startswith("/api/")):
-            return await self._api(request, path[len("/api/") :])
-        page = self._pages.get(path)
-        if page is None:
-            return _problem(404, "not found")
-        if request.method not in ("GET", "HEAD"):
-            return _problem(405, "method not allowed", ("Allow", "GET, HEAD"))
-        answer = await page(request, peer)
-        return Response(answer.status, answer.headers, b"") if request.method == "HEAD" else answer
+        if self._is_api(path):
+            return await self._call(request, path[len("/api/") :])
+        return await self._pages[path](request, peer)
+
+    def _is_api(self, path: str) -> bool:
+        return self._config.http_api.enabled and (path == "/api" or path.startswith("/api/"))
 
     async def _welcome(self, request: Request, peer: str) -> Response:
         return text_response(200, WELCOME)
@@ -101,21 +129,30 @@ class HTTPEndpoint:
             return json_response(503, {"status": "not ready", "reasons": reasons})
         return json_response(200, {"status": "ready"})
 
-    async def _api(self, request: Request, method: str) -> Response:
+    def _screen_call(self, request: Request, method: str) -> Response | None:
         if request.method != "POST":
-            return _problem(405, "method not allowed", ("Allow", "POST"))
+            return _problem(405, "expected POST", ("Allow", "POST"))
         if not self._may_call(request):
-            return _problem(401, "unauthorized", ("WWW-Authenticate", "apikey"))
-        if not method:
-            content, failure = await call_named(self._operations, request.body)
-        elif method in METHODS or method == "batch":
+            wanted = "expected the key of http_api.key in X-API-Key"
+            if not self._config.http_api.key:
+                wanted = "no key may call: http_api.key is not set"
+            return _problem(401, wanted, ("WWW-Authenticate", "apikey"))
+        if method and method not in METHODS and method != "batch":
+            return _problem(404, "the server API has no such method")
+        return None
+
+    async def _call(self, request: Request, method: str) -> Response:
+        if method:
             content, failure = await call(self._operations, method, request.body)
         else:
-            return _problem(404, "not found")
-        if failure is not None and request.header("x-centrifugo-error-mode") == "transport":
-            fault = {"code": failure.code, "message": failure.message}
-            return json_response(STATUS_OF.get(failure.code, 500), fault)
+            content, failure = await call_named(self._operations, request.body)
+        if failure is not None and self._tells_by_status(request):
+            return json_response(STATUS_OF.get(failure.code, 500), described(failure))
         return json_response(200, content)
+
+    def _tells_by_status(self, request: Request) -> bool:
+        asked = request.header("x-centrifugo-error-mode")
+        return "transport" in (asked, self._config.http_api.error_mode)
 
     def _may_call(self, request: Request) -> bool:
         section = self._config.http_api
@@ -133,4 +170,4 @@ class HTTPEndpoint:
 
 
 def _problem(status: int, message: str, *headers: tuple[str, str]) -> Response:
-    return json_response(status, {"error": {"code": status, "message": message}}, *headers)
+    return json_response(status, error_body(status, message), *headers)

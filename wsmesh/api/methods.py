@@ -12,6 +12,7 @@ from wsmesh.api.requests import (
     BroadcastRequest,
     ChannelRequest,
     ChannelsRequest,
+    ConnectionsRequest,
     DisconnectRequest,
     HistoryRequest,
     InfoRequest,
@@ -170,6 +171,23 @@ async def _info(operations: Operations, body: bytes) -> Any:
     return {"nodes": list(await operations.info())}
 
 
+async def _connections(operations: Operations, body: bytes) -> Any:
+    request: ConnectionsRequest = decode(body, ConnectionsRequest)
+    if not request.user:
+        raise codes.bad_request("user is required")
+    found = await operations.connections(request.user)
+    return {
+        "connections": {
+            each.client: {
+                "user": request.user, "app_name": each.name, "app_version": each.version,
+                "session": each.session, "node": each.node, "address": each.address,
+                "channels": each.channels,
+            }
+            for each in found
+        }
+    }  # fmt: skip
+
+
 async def _rpc(operations: Operations, body: bytes) -> Any:
     request: RPCRequest = decode(body, RPCRequest)
     if not request.method:
@@ -210,6 +228,7 @@ METHODS: dict[str, Method] = {
     "history_remove": _history_remove,
     "channels": _channels,
     "info": _info,
+    "connections": _connections,
     "rpc": _rpc,
     "revoke_token": _revoke_token,
     "invalidate_user_tokens": _invalidate_user_tokens,

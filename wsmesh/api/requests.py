@@ -195,6 +195,12 @@ class InfoRequest(msgspec.Struct):
     """List nodes."""
 
 
+class ConnectionsRequest(msgspec.Struct):
+    """Body of `connections`."""
+
+    user: str | None = None
+
+
 class RPCRequest(msgspec.Struct):
     """Call the application."""
 

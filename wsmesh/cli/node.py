@@ -19,7 +19,8 @@ Examples:
 
 \b
 SIGTERM, SIGINT: stop accepting, tell clients to reconnect, flush, exit 0.
-SIGHUP: read the certificate again and reopen the log file.
+SIGHUP: read configuration and certificate again, reopen the log file. What a
+change needs (SIGHUP or a restart) is said by "config default".
 """)
 @with_choices
 def run(choices: Choices) -> None:
@@ -39,11 +40,14 @@ def run_node(choices: Choices) -> None:
     # Only now, when the configuration holds: trio, the protocol and the logs take a while.
     import trio
 
-    from wsmesh import logs, node
+    from wsmesh import logs, running
 
     with logs.open_logs(loaded.config.log):
         trio.run(
-            partial(node.run, loaded.config, started=lambda opened: _welcome(opened.addresses))
+            partial(
+                running.run, loaded.config, started=lambda opened: _welcome(opened.addresses),
+                read=lambda: choices.load().config,
+            )
         )
 
 

@@ -91,7 +91,8 @@ def _call(url: str, body: bytes, key: str, timeout: float) -> dict[str, Any]:
         reply = msgspec.json.decode(content, type=dict[str, Any])
     except (msgspec.DecodeError, msgspec.ValidationError):
         reply = {}
-    error = reply.get("error")
+    # In transport error mode the error is the whole answer, and the status says that it is one.
+    error = reply.get("error", reply if status >= 400 and "code" in reply else None)
     if isinstance(error, dict):
         raise click.ClickException(f"error {error.get('code')}: {error.get('message')}")
     if status != 200 or not isinstance(reply.get("result"), dict):

@@ -129,6 +129,7 @@ class Conversation:
     _last_id: int = 0
     _hello: int = 0
     _awaited: dict[int, Track | None] = field(factory=dict)
+    _restored: dict[Track, SubscribeResult] = field(factory=dict)
 
     def number(self, command: Command, track: Track | None = None) -> Command:
         """Give a command its number.
@@ -141,15 +142,27 @@ class Conversation:
         return command
 
     def greeting(self, request: ConnectRequest) -> Command:
-        """Return the first command: `request`, with the server-side subscriptions to recover."""
-        request.subs = {
+        """Return the first command: `request`, with the positions of what is to be recovered.
+
+        These are the server-side subscriptions, and all others when a session is continued.
+        """
+        positions = {
             channel: track.request()
             for channel, track in self.registry.by_server.items()
             if track.position is not None and track.may_recover
-        } or None
+        }
+        if request.resume is not None and request.resume.session:
+            for channel, track in self.registry.chosen.items():
+                if track.is_wanted:
+                    positions[channel] = track.request()
+        request.subs = positions or None
         command = self.number(Command(connect=request))
         self._hello = command.id
         return command
+
+    def take_restored(self, track: Track) -> SubscribeResult | None:
+        """Return what the reply to `connect` said of a track, if it subscribed it; once."""
+        return self._restored.pop(track, None)
 
     def forget(self, number: int) -> None:
         """Stop waiting for an answer; it is ignored when it comes."""
@@ -182,8 +195,14 @@ class Conversation:
         given = result.subs or {}
         for channel in self.registry.by_server.keys() - given.keys():
             effects += self._drop(channel, 2000, "server unsubscribe")
+        is_resumed = result.resume is not None and result.resume.resumed
         for channel, outcome in given.items():
-            effects += self._subscribed(self._server_track(channel), outcome)
+            track = self.registry.chosen.get(channel) if is_resumed else None
+            if track is None or channel in self.registry.by_server:
+                track = self._server_track(channel)
+            elif track.is_wanted:
+                self._restored[track] = outcome
+            effects += self._subscribed(track, outcome)
         return effects
 
     def _server_track(self, channel: str) -> Track:

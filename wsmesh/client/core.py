@@ -15,7 +15,8 @@ from wsmesh.client.link import Link
 from wsmesh.client.options import Options
 from wsmesh.client.reader import Reader
 from wsmesh.client.track import Track
-from wsmesh.protocol.messages import Command, Message, UnsubscribeRequest
+from wsmesh.protocol.messages import Command, ConnectResult, Message, UnsubscribeRequest
+from wsmesh.protocol.resume import Resume
 
 
 @define(eq=False)
@@ -40,6 +41,7 @@ class Core:
     :param url: where the next attempt goes.
     :param token: the connection token, empty when one must be fetched (or none is used).
     :param link: the connection that requests use, None while there is none.
+    :param resume: what the server gave us to continue our session with.
     :param retired: connections that are being replaced and still deliver.
     """
 
@@ -51,6 +53,7 @@ class Core:
     server_events: Buffer[SubscriptionEvent] = field(factory=Buffer)
     messages: Buffer[bytes] = field(factory=Buffer)
     link: Link | None = None
+    resume: Resume | None = None
     retired: list[Link] = field(factory=list)
     order: MoveOrder | None = None
     bell: Bell = field(factory=Bell)
@@ -73,6 +76,20 @@ class Core:
                 link.unsettled.add(track)
                 link.want(track)
         self.tell()
+
+    def resumption(self) -> Resume | None:
+        """Return what the next `connect` says about our session.
+
+        While a connection still works it keeps its session, which a claim would take from it.
+        """
+        if not self.options.resume:
+            return None
+        return self.resume if self.resume is not None and self.link is None else Resume()
+
+    def welcomed(self, result: ConnectResult) -> None:
+        """Keep what the server gave us to continue the session with."""
+        given = result.resume
+        self.resume = None if given is None else Resume(given.session, given.secret)
 
     def abandon(self, link: Link) -> None:
         """Forget a connection that ended."""

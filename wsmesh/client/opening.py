@@ -43,6 +43,7 @@ async def open_client(
     deadlines: Deadlines | None = None,
     buffer: int = 1000,
     max_message_size: int = 8 * 1024 * 1024,
+    resume: bool = True,
     tls: SSLContext | None = None,
     observe: Callable[[ClientEvent], None] = _ignore,
     uniform: Uniform | None = None,
@@ -61,6 +62,9 @@ async def open_client(
     :param headers: HTTP headers of the upgrade request.
     :param buffer: publications held for each reader that is busy.
     :param max_message_size: bytes in one frame; more ends the client with 1009.
+    :param resume: continue the session after a lost connection: every subscription and what it
+        missed come back with the reply to `connect`, in one round trip. Without it, or when the
+        server does not know the session any more, each is subscribed again.
     :param observe: told, synchronously, how the connection fares.
     :param uniform: the jitter's source, e.g. `random.Random(7).uniform`.
     :param dial: opens the byte stream, for tests and proxies.
@@ -78,6 +82,7 @@ async def open_client(
         deadlines=deadlines or Deadlines(),
         buffer=buffer,
         max_message_size=max_message_size,
+        resume=resume,
         uniform=uniform or random.Random().uniform,
         dial=dial or dial_with(tls),
         observe=observe,

@@ -49,6 +49,7 @@ class Options:
     deadlines: Deadlines
     buffer: int = field(validator=ge(1))
     max_message_size: int = field(validator=ge(1))
+    resume: bool = True
     uniform: Uniform
     dial: Dial
     observe: Callable[[ClientEvent], None]

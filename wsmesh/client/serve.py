@@ -65,7 +65,8 @@ async def _converse(core: Core, link: Link, task_status: trio.TaskStatus[Link]) 
     options = core.options
     token = await connection_token(core)
     hello = ConnectRequest(
-        token=token, data=options.data, name=options.name, version=options.version
+        token=token, data=options.data, name=options.name, version=options.version,
+        resume=core.resumption(),
     )
     async with (
         open_websocket(
@@ -120,6 +121,7 @@ def carry_out(core: Core, link: Link, effect: Effect) -> None:
             link.post_numbered(Command())
         case Welcome(result):
             link.result = result
+            core.welcomed(result)
         case Lease(ttl):
             link.renew_in(ttl)
         case DeliverMessage(message):

@@ -48,6 +48,10 @@ async def _tend(core: Core, link: Link, track: Track, scope: trio.CancelScope) -
 
 
 async def _subscribe(core: Core, link: Link, track: Track, reader: Reader) -> None:
+    restored = link.conversation.take_restored(track)
+    if restored is not None:
+        link.settle(track)
+        return await _renew(core, link, track, reader, restored.ttl if restored.expires else 0)
     attempt = 0
     while track.is_wanted:
         if await _has_token(core, track, reader):

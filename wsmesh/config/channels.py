@@ -88,7 +88,10 @@ class Namespace(ChannelOptions):
 class ChannelSection:
     """`[channel]`: names of channels and their namespaces."""
 
-    max_length: int = option(255, "Longest channel name in characters.", validator=at_least(1))
+    max_length: int = option(
+        255, "Longest channel name in characters.", validator=at_least(1),
+        reloadable=True,
+    )
     namespace_boundary: str = option(":", "Separates the namespace from the rest.")
     private_prefix: str = option("$", "Channels that begin so need a subscription token.")
     user_boundary: str = option("#", "Separates the users of a user-limited channel.")
@@ -96,9 +99,9 @@ class ChannelSection:
     history_meta_ttl: Seconds = option(
         Seconds(2_592_000.0),
         "How long epoch and offset of a stream are kept (30 days).",
-        validator=at_least(1),
+        validator=at_least(1), reloadable=True,
     )
     without_namespace: ChannelOptions = option(
-        ChannelOptions, "Options of channels without a namespace."
+        ChannelOptions, "Options of channels without a namespace.", reloadable=True
     )
-    namespaces: tuple[Namespace, ...] = option((), "Named namespaces.")
+    namespaces: tuple[Namespace, ...] = option((), "Named namespaces.", reloadable=True)

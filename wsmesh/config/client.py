@@ -59,16 +59,17 @@ class ClientSection:
         (),
         "Origins of web pages that may connect, such as https://app.example.com, "
         'https://*.example.com or "*"; empty: only the host the page came from.',
+        reloadable=True,
     )
-    token: TokenSection = option(TokenSection, "Keys of connection tokens.")
+    token: TokenSection = option(TokenSection, "Keys of connection tokens.", reloadable=True)
     subscription_token: SubscriptionTokenSection = option(
-        SubscriptionTokenSection, "Keys of subscription tokens."
+        SubscriptionTokenSection, "Keys of subscription tokens.", reloadable=True
     )
     allow_anonymous_connect_without_token: bool = option(
-        False, "Clients without a token connect as the anonymous user."
+        False, "Clients without a token connect as the anonymous user.", reloadable=True
     )
     subscribe_to_user_personal_channel: PersonalChannelSection = option(
-        PersonalChannelSection, "Personal channels."
+        PersonalChannelSection, "Personal channels.", reloadable=True
     )
     ping_interval: Seconds = option(
         Seconds(25.0), "How often a client is pinged; 0 never.", validator=at_least(0)
@@ -79,25 +80,34 @@ class ClientSection:
     stale_close_delay: Seconds = option(
         Seconds(5.0),
         "How long a socket may stay open without a connect command (limit hello_timeout).",
-        validator=at_least(0.05),
+        validator=at_least(0.05), reloadable=True,
     )
     expired_close_delay: Seconds = option(
-        Seconds(25.0), "Grace after expiry for a refresh.", validator=at_least(0)
+        Seconds(25.0), "Grace after expiry for a refresh.", validator=at_least(0), reloadable=True
     )
     channel_limit: int = option(
-        128, "Subscriptions of one connection.", validator=at_least(1)
+        128, "Subscriptions of one connection.", validator=at_least(1), reloadable=True
     )
     user_connection_limit: int = option(
-        0, "Connections of one user on this node; 0: no limit.", validator=at_least(0)
+        0, "Connections of one user on this node; 0: no limit.", validator=at_least(0),
+        reloadable=True,
     )
     command_queue_limit: int = option(
-        256, "Commands of one client that may wait for their turn.", validator=at_least(1)
+        256, "Commands of one client that may wait for their turn.", validator=at_least(1),
+        reloadable=True,
+    )
+    session_ttl: Seconds = option(
+        Seconds(600.0),
+        "How long a session can be continued after its node was killed, by clients that ask to.",
+        validator=at_least(1),
     )
     history_max_publication_limit: int = option(
-        300, "Publications one history call returns at most.", validator=at_least(1)
+        300, "Publications one history call returns at most.", validator=at_least(1),
+        reloadable=True,
     )
     recovery_max_publication_limit: int = option(
-        300, "Publications one recovery returns at most.", validator=at_least(1)
+        300, "Publications one recovery returns at most.", validator=at_least(1),
+        reloadable=True,
     )
     presence_update_interval: Seconds = option(
         Seconds(27.0), "How often presence of live clients is renewed.", validator=at_least(0.1)

@@ -15,11 +15,15 @@ Path = tuple[str | int, ...]
 
 @attrs.frozen
 class Option:
-    """One option of one section class."""
+    """One option of one section class.
+
+    :ivar is_reloadable: SIGHUP applies a change of it.
+    """
 
     path: Path
     type: Any
     attribute: attrs.Attribute[Any]
+    is_reloadable: bool = False
 
     @property
     def text(self) -> str:
@@ -56,22 +60,39 @@ def element_of(kind: Any) -> Any:
     return get_args(kind)[0] if get_origin(kind) is tuple else None
 
 
-def options_of(section: type[Any], at: Path = ()) -> Iterator[Option]:
-    """Yield every option below a section; an array of tables is one option."""
+def is_reloadable(attribute: attrs.Attribute[Any]) -> bool:
+    """Say whether SIGHUP applies a change of an option, or of every option of a section."""
+    return bool(attribute.metadata.get("reloadable"))
+
+
+def options_of(
+    section: type[Any], at: Path = (), *, reloadable: bool = False
+) -> Iterator[Option]:
+    """Yield every option below a section; an array of tables is one option.
+
+    :param reloadable: the section is, with everything in it.
+    """
     for attribute in fields_of(section):
         path, kind = (*at, attribute.name), type_of(attribute)
+        reloads = reloadable or is_reloadable(attribute)
         if is_section(kind):
-            yield from options_of(kind, path)
+            yield from options_of(kind, path, reloadable=reloads)
         else:
-            yield Option(path, kind, attribute)
+            yield Option(path, kind, attribute, reloads)
+
+
+def value_at(section: Any, path: Path) -> Any:
+    """Return the value of the option at `path`."""
+    value = section
+    for part in path:
+        value = getattr(value, str(part))
+    return value
 
 
 def values_of(section: Any, at: Path = ()) -> Iterator[tuple[Option, Any]]:
     """Yield every option of a configuration with its value; arrays of tables by position."""
     for option in options_of(type(section)):
-        value = section
-        for part in option.path:
-            value = getattr(value, str(part))
+        value = value_at(section, option.path)
         path = (*at, *option.path)
         if value and is_section(element_of(option.type)):
             for position, entry in enumerate(value):

@@ -59,7 +59,8 @@ class NodeSection:
         Seconds(15.0), "Lease lifetime: a silent node is given up.", validator=at_least(0.3)
     )
     shutdown_timeout: Seconds = option(
-        Seconds(30.0), "Longest graceful stop after SIGTERM.", validator=at_least(0)
+        Seconds(30.0), "Longest graceful stop after SIGTERM.", validator=at_least(0),
+        reloadable=True,
     )
     dev: bool = option(
         False,
@@ -129,9 +130,17 @@ class ScalingSection:
 class HTTPAPISection:
     """`[http_api]`: Centrifugo's server API on /api."""
 
-    enabled: bool = option(True, "Serve /api.")
-    key: Secret = option(Secret(), "What X-API-Key must hold; without a key the API answers 401.")
+    enabled: bool = option(True, "Serve /api.", reloadable=True)
+    key: Secret = option(
+        Secret(), "What X-API-Key must hold; without a key the API answers 401.", reloadable=True
+    )
     insecure: bool = option(False, "Ask for no key. Only with dev mode.")
+    error_mode: str = option(
+        "default",
+        'How a call tells its error: "default" with 200 and an error object, "transport" with the '
+        "HTTP status that fits; the header X-Centrifugo-Error-Mode asks for it once.",
+        validator=one_of("default", "transport"), reloadable=True,
+    )
 
 
 @frozen(kw_only=True)
@@ -174,7 +183,8 @@ class LogSection:
     """`[log]`: structured logs."""
 
     level: str = option(
-        "info", "Least severe line written.", validator=one_of("debug", "info", "warning", "error")
+        "info", "Least severe line written.",
+        validator=one_of("debug", "info", "warning", "error"), reloadable=True,
     )
     format: str = option(
         "auto", 'Form of a line: "json", "console", or "auto" (console on a terminal).',
@@ -194,18 +204,18 @@ class Config:
     node: NodeSection = option(NodeSection, "This process.")
     listeners: tuple[Listener, ...] = option((Listener(),), "Addresses to accept on.")
     tls: TLSSection = option(TLSSection, "Certificate.")
-    proxy: ProxySection = option(ProxySection, "Load balancers in front.")
+    proxy: ProxySection = option(ProxySection, "Load balancers in front.", reloadable=True)
     client: ClientSection = option(ClientSection, "Clients.")
     channel: ChannelSection = option(ChannelSection, "Channels.")
-    limits: LimitsSection = option(LimitsSection, "Bounds.")
+    limits: LimitsSection = option(LimitsSection, "Bounds.", reloadable=True)
     batch: BatchSection = option(BatchSection, "Batching.")
     compression: CompressionSection = option(CompressionSection, "Compression.")
     balancer: BalancerSection = option(BalancerSection, "Placement.")
     failover: FailoverSection = option(FailoverSection, "Failover.")
     scaling: ScalingSection = option(ScalingSection, "Scaling.")
     http_api: HTTPAPISection = option(HTTPAPISection, "Server API.")
-    health: HealthSection = option(HealthSection, "Health checks.")
-    prometheus: PrometheusSection = option(PrometheusSection, "Metrics.")
-    endpoints: EndpointsSection = option(EndpointsSection, "Further endpoints.")
+    health: HealthSection = option(HealthSection, "Health checks.", reloadable=True)
+    prometheus: PrometheusSection = option(PrometheusSection, "Metrics.", reloadable=True)
+    endpoints: EndpointsSection = option(EndpointsSection, "Further endpoints.", reloadable=True)
     app: AppSection = option(AppSection, "Application hooks.")
     log: LogSection = option(LogSection, "Logs.")

@@ -44,9 +44,14 @@ def option(
     text: str,
     *,
     validator: Callable[[Any, attrs.Attribute[Any], Any], None] | None = None,
+    reloadable: bool = False,
 ) -> Any:
-    """Declare an option with its default and the sentence that documents it everywhere."""
-    metadata = {"text": text}
+    """Declare an option with its default and the sentence that documents it everywhere.
+
+    :param reloadable: SIGHUP applies a change of it, or of everything in the section; others
+        need a restart.
+    """
+    metadata = {"text": text, "reloadable": reloadable}
     if isinstance(default, type) and attrs.has(default):
         return attrs.field(factory=default, metadata=metadata, validator=validator)
     return attrs.field(default=default, metadata=metadata, validator=validator)

@@ -21,7 +21,8 @@ from wsmesh.session.session import Session
 from wsmesh.wire.deflate import Inflater
 from wsmesh.wire.frames import FrameParser
 from wsmesh.wire.handshake import accept
-from wsmesh.wire.http import BadRequest, Request, RequestParser, response
+from wsmesh.wire.http import CONTINUE, BadRequest, Request, RequestParser, response
+from wsmesh.wire.refusal import error_body, explained
 
 log = structlog.get_logger("wsmesh.http")
 
@@ -32,23 +33,29 @@ KEEP_ALIVE = 60.0
 class HTTPPhase:
     """One connection before (or without) its upgrade."""
 
-    __slots__ = ("_closes", "_connection", "_parser", "_reception")
+    __slots__ = ("_closes", "_connection", "_is_idle", "_parser", "_reception")
 
     def __init__(self, connection: Connection, reception: Reception) -> None:
         self._connection = connection
         self._reception = reception
         self._closes = False
+        self._is_idle = False
+        """Between two requests of a kept connection."""
         self._parser = RequestParser(reception.config.limits)
         connection.alarm(reception.config.limits.handshake_timeout, self._took_too_long)
 
     def receive(self, data: bytes) -> None:
         """Take bytes from the socket."""
+        request = None
         try:
             request = self._parser.feed(data)
             if request is not None:
                 self._meet(request)
+            else:
+                self._wait()
         except BadRequest as error:
-            self._refuse(error.status, error.reason, error.limit, error.headers)
+            is_head = self._parser.is_head if request is None else request.method == "HEAD"
+            self._refuse(error, is_head=is_head)
 
     def lost(self, code: int, reason: str) -> list[Job]:
         """Nothing has to be told to anybody."""
@@ -66,41 +73,73 @@ class HTTPPhase:
         if forwarded:
             connection = self._connection
             connection.address = client_address(connection.peer, forwarded, reception.proxies)
-        endpoints = reception.config.endpoints
-        if request.path == "/connection/websocket":
-            self._upgrade(request, Form.BIDIRECTIONAL)
-        elif request.path == "/connection/uni_websocket" and endpoints.uni_websocket:
-            self._upgrade(request, Form.UNIDIRECTIONAL)
-        elif request.path == "/connection/raw" and endpoints.raw_websocket:
-            self._upgrade(request, Form.BARE)
+        form = self._form(request.path)
+        if form is not None:
+            self._upgrade(request, form)
         else:
+            self._is_idle = False
             self._connection.hold()
             self._connection.alarm(0, self._took_too_long)
             self._connection.enqueue(partial(self._answer, request))
 
+    def _form(self, path: str) -> Form | None:
+        """Return what is spoken after an upgrade of `path`; None: it is an ordinary one."""
+        endpoints = self._reception.config.endpoints
+        match path:
+            case "/connection/websocket":
+                return Form.BIDIRECTIONAL
+            case "/connection/uni_websocket" if endpoints.uni_websocket:
+                return Form.UNIDIRECTIONAL
+            case "/connection/raw" if endpoints.raw_websocket:
+                return Form.BARE
+        return None
+
     # -- HTTP -----------------------------------------------------------------------------------
 
+    def _wait(self) -> None:
+        """A request is incomplete, or none has begun."""
+        if self._is_idle and self._parser.has_begun:
+            self._is_idle = False
+            limits = self._reception.config.limits
+            self._connection.alarm(limits.handshake_timeout, self._took_too_long)
+        head = self._parser.take_awaited()
+        if head is None:
+            return
+        form = self._form(head.path)
+        if form is not None:
+            self._upgrade(head, form)  # refused: an upgrade has no body
+            return
+        answer = self._reception.site.screen(head)
+        if answer is None:
+            self._connection.send(CONTINUE)
+        else:
+            self._send(answer.status, answer.headers, answer.body, is_head=head.method == "HEAD")
+
     async def _answer(self, request: Request) -> None:
-        answer = await self._reception.respond(request, self._connection.address)
+        answer = await self._reception.site.respond(request, self._connection.address)
         keep_alive = request.keep_alive and not self._closes
-        self._send(answer.status, answer.headers, answer.body, keep_alive=keep_alive)
+        self._send(
+            answer.status, answer.headers, answer.body, is_head=request.method == "HEAD",
+            keep_alive=keep_alive,
+        )
         if keep_alive:
+            self._is_idle = True
             self._connection.resume()
             self._connection.alarm(KEEP_ALIVE, self._expire)
             self.receive(b"")
 
     def _send(
-        self, status: int, headers: Sequence[tuple[str, str]], body: bytes, *, keep_alive: bool
+        self, status: int, headers: Sequence[tuple[str, str]], body: bytes, *, is_head: bool,
+        keep_alive: bool = False,
     ) -> None:
-        data = response(status, headers, body, keep_alive=keep_alive)
+        data = response(status, headers, body, keep_alive=keep_alive, is_head=is_head)
         if keep_alive:
             self._connection.send(data)
         else:
             self._connection.finish(data)
 
-    def _refuse(
-        self, status: int, reason: str, limit: str, headers: Sequence[tuple[str, str]] = ()
-    ) -> None:
+    def _refuse(self, refusal: BadRequest, *, is_head: bool) -> None:
+        status, reason, limit = refusal.status, refusal.reason, refusal.limit
         metrics = self._reception.doorway.metrics
         metrics.handshake_rejected(status, limit or "malformed")
         log.warning(
@@ -108,11 +147,13 @@ class HTTPPhase:
         )
         if limit:
             metrics.limit_hit(limit)
-        plain = ("Content-Type", "text/plain; charset=utf-8")
-        self._send(status, (plain, *headers), f"{reason}\n".encode(), keep_alive=False)
+        message = explained(reason, limit, refusal.field, self._reception.config.limits)
+        headers = (("Content-Type", "application/json"), *refusal.headers)
+        self._send(status, headers, error_body(status, message), is_head=is_head)
 
     def _took_too_long(self) -> None:
-        self._refuse(408, "request took too long", "handshake_timeout")
+        slow = BadRequest(408, "request took too long", "handshake_timeout")
+        self._refuse(slow, is_head=self._parser.is_head)
 
     def _expire(self) -> None:
         self._connection.finish(b"")
@@ -136,7 +177,7 @@ class HTTPPhase:
             and request.header("x-forwarded-proto") == "https"
         )
         if len(origins) > 1 or not reception.origins.allows(origin, host, secure):
-            return Refusal(403, "origin is not allowed", "origin", 0.0)
+            return Refusal(403, "Origin is not allowed", "origin", 0.0)
         return None
 
     def _upgrade(self, request: Request, form: Form) -> None:
@@ -147,8 +188,7 @@ class HTTPPhase:
         if refusal is not None:
             after = str(max(1, ceil(refusal.retry_after)))
             headers = (("Retry-After", after),) if refusal.retry_after else ()
-            self._refuse(refusal.status, refusal.reason, refusal.limit, headers)
-            return
+            raise BadRequest(refusal.status, refusal.reason, refusal.limit, headers)
         connection.alarm(0, self._took_too_long)
         reception.doorway.admission.opened(connection.address)
         doorway.metrics.handshakes += 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 from attrs import define
@@ -34,6 +34,19 @@ class Answer(Protocol):
         """Content."""
 
 
+class Site(Protocol):
+    """What answers HTTP besides WebSockets (`wsmesh.api.endpoint`)."""
+
+    def screen(self, request: Request) -> Answer | None:
+        """Refuse a request whose head is enough to know that, before its body is there."""
+
+    async def respond(self, request: Request, peer: str, /) -> Answer:
+        """Answer a complete request of the client with this address."""
+
+    def reconfigure(self, config: Config) -> None:
+        """Serve as another configuration says, from now on."""
+
+
 @define(eq=False, kw_only=True)
 class Reception:
     """Shared by all connections in their HTTP phase.
@@ -47,6 +60,6 @@ class Reception:
     registry: Registry[Session]
     origins: OriginPolicy
     proxies: TrustedProxies
-    respond: Callable[[Request, str], Awaitable[Answer]]
+    site: Site
     rates: Rates
     is_open: bool = True

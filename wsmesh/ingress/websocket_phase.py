@@ -23,6 +23,7 @@ from wsmesh.protocol import codes
 from wsmesh.security.rate import Rate, gcra
 from wsmesh.session.session import Session
 from wsmesh.session.subscription import Subscription
+from wsmesh.session.tenure import Tenure, Tenures
 from wsmesh.wire.frames import (
     BINARY,
     CLOSE,
@@ -152,6 +153,7 @@ class WebSocketPhase:
         """End the session; return what has to be told to the store and the application."""
         session = self._session
         was_connected = session.is_connected
+        tenure = session.tenure
         left = session.close()
         self._doorway.admission.closed(self._connection.address, was_connected)
         self._doorway.metrics.connection_closed(code)
@@ -164,11 +166,20 @@ class WebSocketPhase:
             for channel, subscription in left
             if subscription.has_presence or subscription.has_joined
         ]
+        if tenure is not None and not codes.continues(code):
+            jobs.append(partial(_close_session, session.services.tenures, tenure))
         hook = session.services.hooks.app.disconnect
         if hook is not None and was_connected:
             context = DisconnectContext(client=session.described(), code=code, reason=reason)
             jobs.append(partial(_say_goodbye, session, context))
         return jobs
+
+
+async def _close_session(tenures: Tenures, tenure: Tenure) -> None:
+    try:
+        await tenures.close(tenure)
+    except StoreUnavailable as error:
+        log.warning("session.not_closed", error=str(error))
 
 
 async def _bid_farewell(session: Session, channel: str, subscription: Subscription) -> None:

@@ -102,6 +102,8 @@ INAPPROPRIATE_PROTOCOL = Disconnect(3506, "inappropriate protocol")
 PERMISSION_DENIED = Disconnect(3507, "permission denied")
 NOT_AVAILABLE = Disconnect(3508, "not available")
 TOO_MANY_ERRORS = Disconnect(3509, "too many errors")
+# Not Centrifugo's: of the range in which SDKs stay away, for they are back on another connection.
+TAKEN_OVER = Disconnect(4509, "session taken over")
 
 
 def may_return(code: int) -> bool:
@@ -113,6 +115,14 @@ def may_return(code: int) -> bool:
     if code < 3000:
         return code not in (1002, 1003, 1007, 1008, 1009)
     return not (3500 <= code < 4000 or 4500 <= code < 5000)
+
+
+def continues(code: int) -> bool:
+    """Whether a client that was closed with `code` may continue its session later.
+
+    1000 is a client that said goodbye; TAKEN_OVER ended a connection, not the session.
+    """
+    return code == TAKEN_OVER.code or (code != 1000 and may_return(code))
 
 
 _NAMES = {

@@ -11,6 +11,8 @@ from __future__ import annotations
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
+from wsmesh.protocol.resume import Resume, Resumption
+
 
 class ErrorObject(msgspec.Struct, omit_defaults=True):
     """Error of a reply."""
@@ -73,6 +75,7 @@ class ConnectRequest(msgspec.Struct, omit_defaults=True):
     name: str = ""
     version: str = ""
     headers: dict[str, str] | None = None
+    resume: Resume | None = None
 
 
 class UnsubscribeRequest(msgspec.Struct, omit_defaults=True):
@@ -189,6 +192,7 @@ class ConnectResult(msgspec.Struct, omit_defaults=True):
     session: str = ""
     node: str = ""
     time: int = 0
+    resume: Resumption | None = None
 
 
 class Empty(msgspec.Struct):

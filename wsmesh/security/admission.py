@@ -43,14 +43,30 @@ class Admission:
 
     def __init__(self, limits: LimitsSection, max_connections: int) -> None:
         self._max_connections = max_connections
-        self._max_unauthenticated = max(1, int(max_connections * limits.unauthenticated_share))
-        self._max_per_address = limits.max_connections_per_ip
-        self._exempts_local = limits.loopback_exempt
         self._accepts = GCRA(Rate(limits.accept_rate, limits.accept_burst))
         self._connects = RateLimiter(limits.connects_per_ip, limits.connects_per_ip_burst)
+        self._limits = limits
+        self._take_over(limits)
         self._open: dict[str, int] = {}
         self._connections = 0
         self._unauthenticated = 0
+
+    def reconfigure(self, limits: LimitsSection) -> None:
+        """Decide by other limits from now on; a rate that changed begins with a full burst."""
+        old = self._limits
+        if (old.accept_rate, old.accept_burst) != (limits.accept_rate, limits.accept_burst):
+            self._accepts = GCRA(Rate(limits.accept_rate, limits.accept_burst))
+        per_address = (limits.connects_per_ip, limits.connects_per_ip_burst)
+        if (old.connects_per_ip, old.connects_per_ip_burst) != per_address:
+            self._connects = RateLimiter(*per_address)
+        self._limits = limits
+        self._take_over(limits)
+
+    def _take_over(self, limits: LimitsSection) -> None:
+        share = self._max_connections * limits.unauthenticated_share
+        self._max_unauthenticated = max(1, int(share))
+        self._max_per_address = limits.max_connections_per_ip
+        self._exempts_local = limits.loopback_exempt
 
     @property
     def connections(self) -> int:

@@ -110,8 +110,12 @@ class JWKSCache:
         raise KeysUnavailable(f"keys of {issuer} cannot be fetched")
 
     def is_missing(self, missing: KeyNotHeld) -> bool:
-        """Whether fetching for `missing` still makes sense: nobody has tried since."""
-        return self._sources[missing.issuer].may_fetch(missing.at)
+        """Whether fetching for `missing` still makes sense: nobody has tried since.
+
+        Nor does it for an issuer that is not configured any more.
+        """
+        source = self._sources.get(missing.issuer)
+        return source is not None and source.may_fetch(missing.at)
 
     def store(self, issuer: str, document: bytes, now: float) -> None:
         """Take over a fetched set; keys that are missing from it are trusted no longer.

@@ -23,12 +23,15 @@ from wsmesh.protocol.messages import (
     Reply,
     SubscribeRequest,
 )
+from wsmesh.protocol.resume import Resume, Resumption
 from wsmesh.security.claims import SubscribeOptions
 from wsmesh.security.jwks import KeyNotHeld, KeysUnavailable
 from wsmesh.session.opening import Opening
+from wsmesh.session.orders import DisconnectClients
 from wsmesh.session.publishing import checked_json
 from wsmesh.session.session import Job, Session
-from wsmesh.session.subscribing import open_by_client, open_by_server
+from wsmesh.session.subscribing import open_by_client, open_by_server, open_restored
+from wsmesh.store.sessions import HeldSubscription
 
 SERVER_VERSION = "wsmesh"
 
@@ -165,6 +168,8 @@ def _proceed(
             identity.user, personal.personal_channel_namespace
         )
         channels.setdefault(name, SubscribeOptions())
+    if request.resume is not None and session.form is Form.BIDIRECTIONAL:
+        return partial(_connect_resuming, session, number, request, identity, channels)
     if channels or (request.subs and session.form is not Form.BIDIRECTIONAL):
         return partial(_connect_with_channels, session, number, request, identity, channels)
     _admit(session, number, identity, {})
@@ -199,14 +204,70 @@ async def _connect_with_channels(
         await opening.announce()
 
 
+async def _connect_resuming(
+    session: Session,
+    number: int,
+    request: ConnectRequest,
+    identity: Identity,
+    channels: Mapping[str, SubscribeOptions],
+) -> None:
+    assert request.resume is not None
+    resumption, held = await _resume(session, request.resume)
+    assert session.tenure is not None
+    session.tenure.given = frozenset(channels)
+    asked = request.subs or {}
+    openings: dict[str, Opening] = {}
+    try:
+        for name, options in channels.items():
+            position = asked.get(name, SubscribeRequest(channel=name))
+            openings[name] = await open_by_server(session, name, position, options)
+        for name, subscription in held.items():
+            if name in openings or not (subscription.is_server_side or name in asked):
+                continue
+            wanted = asked.get(name, SubscribeRequest())
+            wanted.channel = name
+            try:
+                openings[name] = await open_restored(session, wanted, subscription)
+            except ReplyError as error:
+                # The client subscribes to it as to a new channel, and learns why it may not.
+                session.services.metrics.command_error(error.code)
+        _admit(session, number, identity, openings, resumption)
+    finally:
+        for opening in openings.values():
+            opening.abandon()
+    for opening in openings.values():
+        await opening.announce()
+
+
+async def _resume(
+    session: Session, asked: Resume
+) -> tuple[Resumption, Mapping[str, HeldSubscription]]:
+    tenures = session.services.tenures
+    if asked.session:
+        resumed = await tenures.resume(session, session.user, asked.session, asked.secret)
+        if resumed is not None:
+            session.tenure, secret, claim = resumed
+            session.session_id = asked.session
+            return Resumption(asked.session, secret, True), claim.entry.record.subscriptions
+        session.services.metrics.limit_hit("resume_denied")
+    session.tenure, secret = tenures.begin(session)
+    session.session_id = session.tenure.name
+    return Resumption(session.tenure.name, secret), {}
+
+
 def _admit(
-    session: Session, number: int, identity: Identity, openings: Mapping[str, Opening]
+    session: Session, number: int, identity: Identity, openings: Mapping[str, Opening],
+    resumption: Resumption | None = None,
 ) -> None:
     services = session.services
     personal = services.client.subscribe_to_user_personal_channel
     if personal.enabled and personal.single_connection and session.user:
         for other in session.registry.of_user(session.user):
             other.end(codes.CONNECTION_LIMIT)
+        limit = codes.CONNECTION_LIMIT
+        services.peers.tell(
+            "", DisconnectClients(session.user, code=limit.code, reason=limit.reason)
+        )
     session.welcome()
     session.link.authenticated()
     ttl = max(0, round(identity.expire_at - services.wall())) if identity.expire_at else 0
@@ -222,6 +283,7 @@ def _admit(
         pong=heartbeat and services.client.pong_timeout > 0,
         session=session.session_id,
         node=services.node_id,
+        resume=resumption,
     )
     if session.form is Form.BIDIRECTIONAL:
         session.reply(Reply(id=number, connect=result))

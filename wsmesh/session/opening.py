@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from functools import partial
 
-from attrs import frozen
 from msgspec import UNSET, Raw
 
 from wsmesh.channels.channel import Joining
@@ -22,23 +21,9 @@ from wsmesh.protocol.messages import (
     SubscribeRequest,
     SubscribeResult,
 )
-from wsmesh.security.claims import NO_OVERRIDE, Override
 from wsmesh.session.session import Session
-from wsmesh.session.subscription import Subscription
+from wsmesh.session.subscription import Grant, Subscription
 from wsmesh.store.interface import Position
-
-
-@frozen(kw_only=True)
-class Grant:
-    """What a subscription was allowed to be.
-
-    :param expire_at: Unix time, 0 never.
-    """
-
-    info: bytes | None = None
-    data: bytes | None = None
-    expire_at: float = 0.0
-    override: Override = NO_OVERRIDE
 
 
 class Opening:
@@ -62,6 +47,8 @@ class Opening:
         subscription.is_recoverable = mode.recoverable
         subscription.joins_and_leaves = mode.receives_join_leave
         subscription.expire_at = grant.expire_at
+        if session.tenure is not None and grant.is_by_token:
+            subscription.grant = grant
         session.subscriptions[channel] = subscription
         self._session = session
         self._kind = kind
@@ -119,6 +106,7 @@ class Opening:
             kind.channel, joining, session.link, with_events=subscription.joins_and_leaves
         )
         subscription.is_live = True
+        session.changed()
         missed = [each for each in joining.publications if each.offset > self._top.offset]
         top = missed[-1].offset if missed else self._top.offset
         if self._recovered:

@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
-import fnmatch
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from functools import partial
+from typing import TypeVar
 
-from attrs import frozen
-from msgspec import Raw
+import msgspec
+import structlog
+from msgspec import UNSET, Raw, UnsetType
 
 from wsmesh.channels.namespaces import ChannelKind
-from wsmesh.errors import Disconnect, ReplyError
+from wsmesh.errors import ReplyError
 from wsmesh.protocol import codes
-from wsmesh.protocol.messages import (
-    ClientInfo,
-    Publication,
-    Push,
-    RefreshPush,
-    SubscribePush,
-    SubscribeRequest,
-)
-from wsmesh.security.claims import NO_OVERRIDE, Override, SubscribeOptions
+from wsmesh.protocol.messages import ClientInfo, Publication
+from wsmesh.security.claims import NO_OVERRIDE, Override
 from wsmesh.security.payload import compact
-from wsmesh.session.registry import Registry
+from wsmesh.session.carrying_out import LocalClients
+from wsmesh.session.orders import (
+    AnyOrder,
+    ConnectionInfo,
+    CountChannels,
+    DescribeNode,
+    DisconnectClients,
+    ListConnections,
+    NodeInfo,
+    RefreshClients,
+    RevokeToken,
+    RevokeUser,
+    SubscribeClients,
+    UnsubscribeClients,
+)
 from wsmesh.session.remote_calls import call_from_backend
-from wsmesh.session.renewal import seconds_left
 from wsmesh.session.services import Services
-from wsmesh.session.session import Session
-from wsmesh.session.subscribing import open_by_server
 from wsmesh.store.interface import (
     Position,
     Published,
@@ -36,36 +41,20 @@ from wsmesh.store.interface import (
     UnrecoverablePosition,
 )
 
+T = TypeVar("T")
 
-@frozen(kw_only=True)
-class NodeInfo:
-    """One node of the cluster as operators see it; `uptime` in seconds."""
-
-    uid: str
-    name: str
-    version: str
-    num_clients: int
-    num_users: int
-    num_subs: int
-    num_channels: int
-    uptime: int
+log = structlog.get_logger("wsmesh.operations")
 
 
 class ServerOperations:
-    """Carries out the server API on this node.
+    """Carries out the server API, on every node where it concerns clients.
 
-    :param started_at: monotonic time the node started.
+    :param clients: those of this node.
     """
 
-    def __init__(
-        self, services: Services, registry: Registry[Session], *, name: str, version: str,
-        started_at: float,
-    ) -> None:
+    def __init__(self, services: Services, clients: LocalClients) -> None:
         self._services = services
-        self._registry = registry
-        self._name = name
-        self._version = version
-        self._started_at = started_at
+        self._clients = clients
 
     # -- channels -------------------------------------------------------------------------------
 
@@ -139,11 +128,16 @@ class ServerOperations:
         return kind
 
     async def channels(self, pattern: str | None) -> Mapping[str, int]:
-        """Return the channels with subscribers, and how many; `pattern` is a glob."""
-        counts = self._services.hub.counts()
-        if not pattern:
-            return dict(counts)
-        return {name: count for name, count in counts if fnmatch.fnmatchcase(name, pattern)}
+        """Return the channels with subscribers, and how many (`wsmesh.channels.patterns`).
+
+        Nodes that do not answer are left out.
+
+        :raises ReplyError: 107, the pattern is malformed.
+        """
+        counted: Counter[str] = Counter()
+        for counts in await self._ask(CountChannels(pattern or ""), dict[str, int]):
+            counted.update(counts)
+        return counted
 
     # -- clients --------------------------------------------------------------------------------
 
@@ -155,48 +149,36 @@ class ServerOperations:
     ) -> None:
         """Subscribe the user's connections to a channel; those subscribed already stay so."""
         self._services.namespaces.resolve(channel)
-        options = SubscribeOptions(info=info, data=data, override=override)
-        since = recover_since or Position()
-        request = SubscribeRequest(
-            channel=channel, recover=recover_since is not None, epoch=since.epoch,
-            offset=since.offset,
+        await self._everywhere(
+            SubscribeClients(
+                user, channel, client, session, _raw(info), _raw(data), recover_since, expire_at,
+                override,
+            )
         )
-        for found in self._registry.of_user(user, client, session):
-            if channel not in found.subscriptions:
-                found.run(0, partial(_subscribe, found, request, options, expire_at))
 
     async def unsubscribe(
         self, user: str, channel: str, *, client: str = "", session: str = ""
     ) -> None:
         """End the user's subscriptions to a channel."""
-        for found in self._registry.of_user(user, client, session):
-            found.unsubscribe(channel, *codes.UNSUBSCRIBED_BY_SERVER)
+        await self._everywhere(UnsubscribeClients(user, channel, client, session))
 
     async def disconnect(
         self, user: str, *, client: str = "", session: str = "", whitelist: Sequence[str] = (),
         code: int = 0, reason: str = "",
     ) -> None:
         """Disconnect the user's connections, except the clients of `whitelist`."""
-        why = Disconnect(code, reason) if code else codes.FORCE_DISCONNECT
-        for found in self._registry.of_user(user, client, session):
-            if found.client not in whitelist:
-                found.end(why)
+        await self._everywhere(
+            DisconnectClients(user, client, session, tuple(whitelist), code, reason)
+        )
 
     async def refresh(
         self, user: str, *, client: str = "", session: str = "", expired: bool = False,
         expire_at: float = 0.0, info: bytes | None = None,
     ) -> None:
         """Set the lifetime of the user's connections, or end them as expired."""
-        for found in self._registry.of_user(user, client, session):
-            if expired:
-                found.end(codes.EXPIRED)
-                continue
-            found.expire_at = expire_at
-            if info is not None:
-                found.introduce(found.user, info)
-            found.watch_expiry()
-            ttl = seconds_left(found, expire_at)
-            found.push(Push(refresh=RefreshPush(expires=bool(expire_at), ttl=ttl)))
+        await self._everywhere(
+            RefreshClients(user, client, session, expired, expire_at, _raw(info))
+        )
 
     async def revoke(
         self, user: str, *, until: float, issued_before: float | None = None
@@ -205,38 +187,26 @@ class ServerOperations:
 
         :param issued_before: tokens issued from then on stay good; None: now. Unix times.
         """
-        now = self._services.wall()
-        before = now if issued_before is None else issued_before
-        self._services.revocations.revoke_user(user, before, until, now=now)
-        for found in self._registry.of_user(user):
-            if found.issued_at is None or found.issued_at < before:
-                found.end(codes.INVALID_TOKEN)
+        before = self._services.wall() if issued_before is None else issued_before
+        await self._everywhere(RevokeUser(user, before, until))
 
     async def revoke_token(self, jti: str, *, iss: str = "", until: float) -> None:
         """Refuse a token until `until` (Unix time), and end the connections that it opened."""
-        now = self._services.wall()
-        self._services.revocations.revoke_token(jti, until, now=now, iss=iss)
-        for found in self._registry:
-            if found.token_id[1] == jti and (not iss or found.token_id[0] == iss):
-                found.end(codes.INVALID_TOKEN)
+        await self._everywhere(RevokeToken(jti, until, iss))
 
-    # -- node -----------------------------------------------------------------------------------
+    async def connections(self, user: str) -> list[ConnectionInfo]:
+        """Return the user's connections, wherever they are; silent nodes are left out."""
+        answers = await self._ask(ListConnections(user), list[ConnectionInfo])
+        return [connection for answer in answers for connection in answer]
+
+    # -- nodes ----------------------------------------------------------------------------------
 
     async def info(self) -> list[NodeInfo]:
-        """Return the nodes of the cluster."""
+        """Return the nodes of the cluster; one that does not answer, with what is known of it."""
         services = self._services
-        return [
-            NodeInfo(
-                uid=services.node_id,
-                name=self._name,
-                version=self._version,
-                num_clients=len(self._registry),
-                num_users=self._registry.users,
-                num_subs=services.hub.subscriptions,
-                num_channels=len(services.hub),
-                uptime=int(services.now() - self._started_at),
-            )
-        ]
+        nodes = dict(services.peers.known())
+        nodes.update({each.uid: each for each in await self._ask(DescribeNode(), NodeInfo)})
+        return sorted(nodes.values(), key=lambda node: (node.name, node.uid))
 
     async def rpc(self, method: str, params: bytes | None) -> bytes | None:
         """Call the application.
@@ -245,25 +215,33 @@ class ServerOperations:
         """
         return await call_from_backend(self._services, method, params)
 
+    async def _everywhere(self, order: AnyOrder) -> None:
+        """Carry out an order here and on every other node.
 
-async def _subscribe(
-    session: Session, request: SubscribeRequest, options: SubscribeOptions, expire_at: float
-) -> None:
-    try:
-        opening = await open_by_server(session, request.channel, request, options, expire_at)
-    except ReplyError as error:
-        if error.code == codes.already_subscribed().code:
-            return
-        raise
-    try:
-        result = opening.complete()
-        push = SubscribePush(
-            recoverable=result.recoverable, epoch=result.epoch, offset=result.offset,
-            positioned=result.positioned, data=result.data,
-        )
-        session.push(Push(channel=request.channel, subscribe=push))
-        for publication in result.publications or ():
-            session.push(Push(channel=request.channel, pub=publication))
-    finally:
-        opening.abandon()
-    await opening.announce()
+        :raises ReplyError: 100, not every node did it; doing it again does no harm.
+        """
+        self._clients.carry_out(order)
+        answers = await self._services.peers.everywhere(order)
+        failures = [answer for answer in answers.values() if isinstance(answer, Exception)]
+        if failures:
+            done = len(answers) + 1 - len(failures)
+            raise ReplyError(
+                100, f"done on {done} of {len(answers) + 1} nodes: {failures[0]}", temporary=True
+            )
+
+    async def _ask(self, order: AnyOrder, kind: type[T]) -> list[T]:
+        own = self._clients.carry_out(order)
+        found = [msgspec.convert(own, kind)]
+        for node, answer in (await self._services.peers.everywhere(order)).items():
+            if isinstance(answer, Exception):
+                log.warning("peer.no_answer", node=node, error=str(answer))
+                continue
+            try:
+                found.append(msgspec.json.decode(answer, type=kind))
+            except msgspec.DecodeError as error:
+                log.warning("peer.wrong_answer", node=node, error=str(error))
+        return found
+
+
+def _raw(data: bytes | None) -> Raw | UnsetType:
+    return UNSET if data is None else Raw(data)

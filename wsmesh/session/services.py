@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-from attrs import frozen
+from attrs import define
 
 from wsmesh.channels.hub import Hub
 from wsmesh.channels.namespaces import Namespaces
@@ -15,13 +15,18 @@ from wsmesh.security.authenticator import Authenticator
 from wsmesh.security.revocation import Revocations
 from wsmesh.session.hooks import Hooks
 from wsmesh.session.interest import Interest
+from wsmesh.session.peers import Peers
+from wsmesh.session.tenure import Tenures
 from wsmesh.store.interface import Store
 from wsmesh.timers import Timers
 
 
-@frozen(kw_only=True)
+@define(eq=False, kw_only=True)
 class Services:
     """Shared parts of a node, and its clocks.
+
+    `client`, `limits`, `namespaces` and `authenticator` are others after the configuration was
+    reloaded (`wsmesh.ingress.reloading`), so keep none of them.
 
     :param now: seconds, monotonic; for intervals.
     :param wall: Unix time; only for what tokens say.
@@ -36,6 +41,8 @@ class Services:
     authenticator: Authenticator
     revocations: Revocations
     hooks: Hooks
+    tenures: Tenures
+    peers: Peers
     timers: Timers
     metrics: Metrics
     node_id: str

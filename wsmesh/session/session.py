@@ -31,6 +31,7 @@ from wsmesh.protocol.messages import (
 from wsmesh.session.registry import Registry
 from wsmesh.session.services import Services
 from wsmesh.session.subscription import Subscription
+from wsmesh.session.tenure import Tenure
 from wsmesh.timers import Timer
 
 log = structlog.get_logger("wsmesh.session")
@@ -71,7 +72,7 @@ class Session:
     __slots__ = (
         "_appearance", "_expiry", "_heartbeat", "_leaving", "_pong_due", "client", "expire_at",
         "form", "info", "is_connected", "is_over", "issued_at", "link", "meta", "name", "registry",
-        "services", "session_id", "subscriptions", "token_id", "user", "version",
+        "services", "session_id", "subscriptions", "tenure", "token_id", "user", "version",
     )  # fmt: skip
 
     def __init__(
@@ -95,6 +96,7 @@ class Session:
         self.is_connected = False
         self.is_over = False
         self.subscriptions: dict[str, Subscription] = {}
+        self.tenure: Tenure | None = None
         self._leaving: list[tuple[str, Subscription]] | None = None
         self._expiry: Timer | None = None
         self._heartbeat: Timer | None = services.timers.after(
@@ -180,8 +182,6 @@ class Session:
         self.info = info
         self._appearance = None
 
-    # -- time -----------------------------------------------------------------------------------
-
     def welcome(self) -> None:
         """Begin the connected life: heartbeat, expiry, being found by user."""
         services = self.services
@@ -234,6 +234,11 @@ class Session:
     def _expired(self) -> None:
         self.end(codes.EXPIRED)
 
+    def changed(self) -> None:
+        """The subscriptions are others now."""
+        if self.tenure is not None and not self.is_over:
+            self.services.tenures.changed(self.tenure)
+
     # -- leaving --------------------------------------------------------------------------------
 
     def drop(self, channel: str) -> Subscription | None:
@@ -244,6 +249,7 @@ class Session:
             self.services.hub.leave(channel, self.link)
             if subscription.expiry is not None:
                 subscription.expiry.cancel()
+            self.changed()
         return subscription
 
     def leave(self, channel: str) -> bool:
@@ -284,6 +290,8 @@ class Session:
                 timer.cancel()
         if self.is_connected:
             self.registry.discard(self)
+        if self.tenure is not None:
+            self.services.tenures.drop(self.tenure)
         left = [(name, each) for name, each in self.subscriptions.items() if each.is_live]
         for name, _ in left:
             self.drop(name)

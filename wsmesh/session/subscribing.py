@@ -28,9 +28,11 @@ from wsmesh.security.claims import (
     SubscriptionClaims,
 )
 from wsmesh.security.jwks import KeyNotHeld, KeysUnavailable
-from wsmesh.session.opening import Grant, Opening
+from wsmesh.session.opening import Opening
 from wsmesh.session.publishing import checked_json
 from wsmesh.session.session import Job, Session
+from wsmesh.session.subscription import Grant
+from wsmesh.store.sessions import HeldSubscription
 
 
 def subscribe(session: Session, number: int, command: Command) -> Job:
@@ -64,14 +66,7 @@ async def open_by_client(session: Session, request: SubscribeRequest) -> Opening
         raise codes.limit_exceeded()
     kind = services.namespaces.resolve(request.channel)
     grant = await _authorise(session, kind, request)
-    mode = mode_of(
-        kind,
-        request,
-        grant.override,
-        may_read_history=may_read_history(kind, session.user, True) is None,
-        may_watch=may_watch(kind, session.user, True) is None,
-    )
-    return await _open(session, kind, mode, grant, request, by_server=False)
+    return await _open_granted(session, kind, grant, request)
 
 
 async def open_by_server(
@@ -83,6 +78,47 @@ async def open_by_server(
     grant = Grant(info=options.info, data=options.data, expire_at=expire_at)
     mode = mode_of(kind, request, options.override, may_read_history=True)
     return await _open(session, kind, mode, grant, request, by_server=True)
+
+
+async def open_restored(
+    session: Session, request: SubscribeRequest, held: HeldSubscription
+) -> Opening:
+    """Prepare a subscription that the session had on another connection.
+
+    What a token granted holds until the token's end; for the rest the channel's rules and the
+    subscribe hook are asked again.
+
+    :raises ReplyError: it may not have it any more; 109, it needs a new token.
+    """
+    if held.is_server_side:
+        info = None if held.info is UNSET else bytes(held.info)
+        options = SubscribeOptions(info=info, override=held.override)
+        return await open_by_server(session, request.channel, request, options, held.expire_at)
+    if not held.is_granted:
+        return await open_by_client(session, request)
+    if held.expire_at and held.expire_at <= session.services.wall():
+        raise codes.token_expired()
+    grant = Grant(
+        info=None if held.info is UNSET else bytes(held.info),
+        expire_at=held.expire_at,
+        override=held.override,
+        is_by_token=True,
+    )
+    kind = session.services.namespaces.resolve(request.channel)
+    return await _open_granted(session, kind, grant, request)
+
+
+async def _open_granted(
+    session: Session, kind: ChannelKind, grant: Grant, request: SubscribeRequest
+) -> Opening:
+    mode = mode_of(
+        kind,
+        request,
+        grant.override,
+        may_read_history=may_read_history(kind, session.user, True) is None,
+        may_watch=may_watch(kind, session.user, True) is None,
+    )
+    return await _open(session, kind, mode, grant, request, by_server=False)
 
 
 async def _open(
@@ -109,6 +145,7 @@ async def _authorise(session: Session, kind: ChannelKind, request: SubscribeRequ
             info=claims.info,
             expire_at=claims.expire_at or 0.0,
             override=claims.override,
+            is_by_token=not claims.client,
         )
     if hook is not None and claims is None and kind.users is None and not kind.is_private:
         context = SubscribeContext(

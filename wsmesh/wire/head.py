@@ -19,6 +19,7 @@ AROUND_TARGET = 32
 """Bytes of a request line besides its target; the longest method llhttp knows leaves half of it."""
 
 _REQUEST_LINE = re.compile(rb"(?:\r\n)*([A-Z-]+) ([!-~]+) HTTP/(\d\.\d)\r\n")
+_FIELD_NAME = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64}):")
 _ABSOLUTE = re.compile(r"https?://([^/?#@]+)(.*)", re.IGNORECASE)
 
 
@@ -44,7 +45,7 @@ class HeadScanner:
             size = newline - 1 - self._line
             if size < 0 or buffer[newline - 1] != 0x0D:
                 raise BadRequest(400, "line ends in a bare LF")
-            self._check(size, newline + 1)
+            self._check(buffer, size, newline + 1)
             self._line = self._seen = newline + 1
             if size:
                 self._fields += 1
@@ -54,16 +55,18 @@ class HeadScanner:
                 return newline + 1
         self._seen = len(buffer)
         # A CR that may turn out to be half of the line's end is no part of its length.
-        self._check(self._seen - self._line - buffer.endswith(b"\r"), self._seen)
+        self._check(buffer, self._seen - self._line - buffer.endswith(b"\r"), self._seen)
         return 0
 
-    def _check(self, size: int, total: int) -> None:
+    def _check(self, buffer: bytearray, size: int, total: int) -> None:
         limits = self._limits
         if self._fields < 0:
             if size > limits.http_path_length + AROUND_TARGET:
                 raise BadRequest(414, "request target too long", "http_path_length")
         elif size > limits.http_header_line:
-            raise BadRequest(431, "header line too long", "http_header_line")
+            name = _FIELD_NAME.match(buffer, self._line)
+            field = name[1].decode("ascii") if name else ""
+            raise BadRequest(431, "header line too long", "http_header_line", field=field)
         if total > limits.http_head_size:
             raise BadRequest(431, "request head too large", "http_head_size")
 
@@ -73,10 +76,12 @@ class Framing:
     """How the body is delimited.
 
     :ivar size: its length; 0 if there is none or it is chunked.
+    :ivar is_awaited: the client sends it after `100 Continue` (RFC 9110 section 10.1.1).
     """
 
     size: int = 0
     is_chunked: bool = False
+    is_awaited: bool = False
 
 
 _NO_BODY = Framing()
@@ -164,13 +169,24 @@ def _origin_form(target: str, method: str, hosts: list[str]) -> str:
 def _framing(named: dict[str, list[str]], version: str, limits: LimitsSection) -> Framing:
     codings = named.get("transfer-encoding")
     lengths = named.get("content-length")
+    is_awaited = _expects_continue(named, version)
     if codings:
         if lengths or version != "1.1" or [coding.lower() for coding in codings] != ["chunked"]:
             raise BadRequest(400, "ambiguous or unsupported Transfer-Encoding")
-        return Framing(is_chunked=True)
+        return Framing(is_chunked=True, is_awaited=is_awaited)
     if not lengths:
         return _NO_BODY
     size = int(lengths[0])  # one, of at most 20 digits: llhttp saw to that
     if size > limits.http_body_size:
         raise BadRequest(413, "request body too large", "http_body_size")
-    return Framing(size=size)
+    return Framing(size=size, is_awaited=is_awaited)
+
+
+def _expects_continue(named: dict[str, list[str]], version: str) -> bool:
+    fields = named.get("expect")
+    if not fields or version == "1.0":  # a proxy of that age passes on what it does not understand
+        return False
+    expected = tokens(fields)
+    if any(expectation != "100-continue" for expectation in expected):
+        raise BadRequest(417, "only Expect: 100-continue can be met", field="Expect")
+    return bool(expected)

@@ -6,6 +6,7 @@ why it is this one.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from http import HTTPStatus
 
@@ -16,9 +17,13 @@ from wsmesh.wire.chunked import ChunkedBody
 from wsmesh.wire.head import Framing, HeadScanner, parse_head
 from wsmesh.wire.request import BadRequest, Request
 
-__all__ = ["BadRequest", "Request", "RequestParser", "response"]
+__all__ = ["BadRequest", "Request", "RequestParser", "CONTINUE", "response"]
+
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+"""What a client waits for that announced a body with ``Expect: 100-continue``."""
 
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
+_HEAD = re.compile(rb"(?:\r\n)*HEAD ")
 
 
 class RequestParser:
@@ -27,7 +32,10 @@ class RequestParser:
     Holds at most a head and a body within `limits`, and what was fed beyond them.
     """
 
-    __slots__ = ("_buffer", "_chunked", "_framing", "_limits", "_refusal", "_request", "_scanner")
+    __slots__ = (
+        "_buffer", "_chunked", "_framing", "_is_awaited", "_is_head", "_limits", "_refusal",
+        "_request", "_scanner",
+    )  # fmt: skip
 
     def __init__(self, limits: LimitsSection) -> None:
         self._limits = limits
@@ -38,6 +46,33 @@ class RequestParser:
         self._framing = Framing()
         self._chunked: ChunkedBody | None = None
         self._refusal: BadRequest | None = None
+        self._is_awaited = False
+        self._is_head = False
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether a part of a request is here; empty lines before one are none."""
+        return self._request is not None or bool(self._buffer.lstrip(b"\r\n"))
+
+    @property
+    def is_head(self) -> bool:
+        """Whether the request that is incomplete, or was refused, gets an answer without content
+        (RFC 9110 section 9.3.2).
+        """
+        if self._request is not None:
+            return self._request.method == "HEAD"
+        return self._is_head or _HEAD.match(self._buffer) is not None
+
+    def take_awaited(self) -> Request | None:
+        """Return the head of a request whose client waits for `CONTINUE` or a refusal.
+
+        Once for each such request, and not when a part of the body is here already: then the
+        client does not wait (RFC 9110 section 10.1.1).
+        """
+        if not self._is_awaited:
+            return None
+        self._is_awaited = False
+        return self._request
 
     def feed(self, data: bytes) -> Request | None:
         """Return the next request once it is complete with its body, None: more input is wanted.
@@ -54,6 +89,7 @@ class RequestParser:
             return self._next()
         except BadRequest as refusal:
             self._refusal = refusal
+            self._is_head = self.is_head
             self._buffer.clear()
             raise
 
@@ -63,16 +99,16 @@ class RequestParser:
             end = self._scanner.end(self._buffer)
             if not end:
                 return None
-            head = bytes(self._buffer[:end])
+            request, framing = parse_head(bytes(self._buffer[:end]), self._limits)
             del self._buffer[:end]
             self._scanner = HeadScanner(self._limits)
-            request, framing = parse_head(head, self._limits)
             if request.is_upgrade:
                 return self._with_rest(request, framing)
             if not framing.size and not framing.is_chunked:
                 return request
             self._request, self._framing = request, framing
             self._chunked = ChunkedBody(self._limits) if framing.is_chunked else None
+            self._is_awaited = framing.is_awaited and not self._buffer
         body = self._body()
         if body is None:
             return None
@@ -100,10 +136,12 @@ class RequestParser:
 
 
 def response(
-    status: int, headers: Sequence[tuple[str, str]], body: bytes, *, keep_alive: bool
+    status: int, headers: Sequence[tuple[str, str]], body: bytes, *, keep_alive: bool,
+    is_head: bool = False,
 ) -> bytes:
     """Return a whole HTTP/1.1 answer; Content-Length and Connection are added.
 
+    :param is_head: answers a HEAD request: `body` is only measured, not sent.
     :raises ValueError: a header would break out of its line.
     """
     lines = [f"HTTP/1.1 {status} {_PHRASES.get(status, 'Unknown')}"]
@@ -115,7 +153,7 @@ def response(
         lines.append(f"Content-Length: {len(body)}")
     lines.append(f"Connection: {'keep-alive' if keep_alive else 'close'}")
     head = "\r\n".join(lines).encode("latin-1", "replace")
-    return head + b"\r\n\r\n" + body
+    return head + b"\r\n\r\n" + (b"" if is_head else body)
 
 
 def _is_line(text: str) -> bool:

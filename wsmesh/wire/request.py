@@ -19,14 +19,18 @@ class BadRequest(WsmeshError):
     :param reason: one of a fixed set of texts, so that it may be a metric's label.
     :param limit: the name of the limit that was hit, for ``wsmesh_limit_hits_total``.
     :param headers: fields that belong into the answer, such as ``Allow``.
+    :param field: name of the header field that is at fault, when it is one of the client's own.
     """
 
-    def __init__(self, status: int, reason: str, limit: str = "", headers: Fields = ()) -> None:
+    def __init__(
+        self, status: int, reason: str, limit: str = "", headers: Fields = (), field: str = ""
+    ) -> None:
         super().__init__(status, reason, limit)
         self.status = status
         self.reason = reason
         self.limit = limit
         self.headers = tuple(headers)
+        self.field = field
 
 
 def tokens(values: Iterable[str]) -> list[str]:

@@ -1,0 +1,39 @@
+"""The other nodes, as far as sessions need them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from wsmesh.session.orders import AnyOrder, NodeInfo
+
+
+class Peers(Protocol):
+    """Reaches the other nodes of the cluster."""
+
+    async def everywhere(self, order: AnyOrder) -> Mapping[str, bytes | Exception]:
+        """Have every other live node carry out an order; return what each answered, JSON.
+
+        A node that could not be reached, or refused, answers with an exception.
+        """
+
+    def tell(self, node: str, order: AnyOrder) -> None:
+        """Have one node carry out an order, without waiting; "" is every other node."""
+
+    def known(self) -> Mapping[str, NodeInfo]:
+        """Return what is known of the other nodes without asking them."""
+
+
+class Alone:
+    """A node without a cluster has no peers."""
+
+    async def everywhere(self, order: AnyOrder) -> Mapping[str, bytes | Exception]:
+        """Nobody else is there."""
+        return {}
+
+    def tell(self, node: str, order: AnyOrder) -> None:
+        """Nobody else is there."""
+
+    def known(self) -> Mapping[str, NodeInfo]:
+        """Nobody else is there."""
+        return {}
