@@ -8,6 +8,10 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+pytest_plugins = ("tests.servers.fixtures",)
+
+pytest.register_assert_rewrite("tests.contracts")
+
 MARKED = ("e2e", "system")
 
 settings.register_profile("dev", deadline=None)

@@ -12,6 +12,7 @@
     |-- HookFailure            application code raised or took too long
     |-- BadRequest             an HTTP request is refused (wsmesh.wire.http)
     |-- ProxyHeaderError       a PROXY header is malformed (wsmesh.wire.proxy_protocol)
+    |-- MalformedRecord      the registry holds no record of a node (wsmesh.cluster.nodes)
     |-- KeysUnavailable        an issuer's keys cannot be fetched now (wsmesh.security.jwks)
     |-- RevocationsFull        no room for a revocation (wsmesh.security.revocation)
     |-- ClientError            what wsmesh.client raises (wsmesh.client.errors)
@@ -101,4 +102,11 @@ class HookFailure(WsmeshError):
 
 
 class StoreUnavailable(WsmeshError):
-    """The store did not take the operation; nothing was acknowledged, retry later."""
+    """The store did not take the operation; nothing was acknowledged, retry later.
+
+    :param is_unknown: whether it was carried out is not known; else it was not.
+    """
+
+    def __init__(self, message: str, *, is_unknown: bool = False) -> None:
+        super().__init__(message)
+        self.is_unknown = is_unknown

@@ -10,7 +10,8 @@ import structlog
 import trio
 
 from wsmesh.config.sections import Config
-from wsmesh.node import Node, open_node
+from wsmesh.node import open_node
+from wsmesh.serving import Node
 
 log = structlog.get_logger("wsmesh.node")
 
@@ -33,6 +34,7 @@ async def run(
         async with open_node(config) as node, trio.open_nursery() as nursery:
             hang_up, hangups = trio.open_memory_channel[None](1)
             nursery.start_soon(_reload, node, read or (lambda: config), hangups)
+            nursery.start_soon(_stop_when_asked, node, nursery.cancel_scope.cancel)
             started(node)
             stopping = False
             async for number in signals:
@@ -43,7 +45,7 @@ async def run(
                     break
                 else:
                     stopping = True
-                    nursery.start_soon(_stop, node, nursery.cancel_scope.cancel)
+                    node.drain_asked.set()
             nursery.cancel_scope.cancel()
     log.info("node.stopped", name=node.name)
 
@@ -55,6 +57,7 @@ async def _reload(
         await node.reload(read)
 
 
-async def _stop(node: Node, done: Callable[[], None]) -> None:
+async def _stop_when_asked(node: Node, done: Callable[[], None]) -> None:
+    await node.drain_asked.wait()
     await node.drain(node.config.node.shutdown_timeout)
     done()

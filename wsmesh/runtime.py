@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 import trio
@@ -21,14 +21,18 @@ again and again for nothing. YOUNG sets how long the usual pause is, YOUNG * MID
 longer one comes. Measured in docs/decisions/garbage-collector.md."""
 
 
-async def watch_loop_lag(metrics: Metrics) -> None:
-    """Measure how late the event loop wakes a sleeper, until cancelled."""
+async def watch_loop_lag(metrics: Metrics, late: Callable[[float], None]) -> None:
+    """Measure how late the event loop wakes a sleeper, until cancelled.
+
+    :param late: told each time, in seconds.
+    """
     while True:
         due = trio.current_time() + TICK
         await trio.sleep_until(due)
         lag = max(0.0, trio.current_time() - due)
         metrics.last_loop_lag = lag
         metrics.loop_lag_seconds.observe(lag)
+        late(lag)
 
 
 def tune_gc() -> None:

@@ -113,9 +113,8 @@ def test_a_frame_is_encoded_once_for_all_receivers_of_a_dialect() -> None:
 
 
 def test_compressed_dialects_get_a_compressed_frame_from_the_size_on() -> None:
-    gaps: list[str] = []
     out = fanout()
-    hub = Hub(out, CompressionSection(enabled=True, min_size=100), gaps.append)
+    hub = Hub(out, CompressionSection(enabled=True, min_size=100))
     plain, deflated = Receiver(0), Receiver(1)
     for reader in (plain, deflated):
         hub.go_live("c", hub.join("c", "disconnect"), reader, with_events=False)
@@ -129,7 +128,7 @@ def test_compressed_dialects_get_a_compressed_frame_from_the_size_on() -> None:
 
 def test_what_arrives_while_joining_is_kept_and_not_sent() -> None:
     out = fanout()
-    hub = Hub(out, CompressionSection(), lambda channel: None)
+    hub = Hub(out, CompressionSection())
     reader = Receiver()
     joining = hub.join("c", "disconnect")
     hub.deliver("c", Publication(Raw(b"1"), offset=1), Position("e", 1))
@@ -139,17 +138,8 @@ def test_what_arrives_while_joining_is_kept_and_not_sent() -> None:
     assert len(reader.frames) == 1
 
 
-def test_a_gap_in_the_offsets_is_reported_once() -> None:
-    gaps: list[str] = []
-    hub = Hub(fanout(), CompressionSection(), gaps.append)
-    hub.go_live("c", hub.join("c", "disconnect"), Receiver(), with_events=False)
-    for offset in (4, 5, 7, 8):
-        hub.deliver("c", Publication(Raw(b"0"), offset=offset), Position("e", offset))
-    assert gaps == ["c"]
-
-
 def test_joins_reach_only_those_who_asked_for_them() -> None:
-    hub = Hub(fanout(), CompressionSection(), lambda channel: None)
+    hub = Hub(fanout(), CompressionSection())
     curious, other = Receiver(), Receiver()
     hub.go_live("c", hub.join("c", "disconnect"), curious, with_events=True)
     hub.go_live("c", hub.join("c", "disconnect"), other, with_events=False)
@@ -159,7 +149,7 @@ def test_joins_reach_only_those_who_asked_for_them() -> None:
 
 
 def test_a_channel_without_subscribers_is_forgotten() -> None:
-    hub = Hub(fanout(), CompressionSection(), lambda channel: None)
+    hub = Hub(fanout(), CompressionSection())
     reader = Receiver()
     hub.give_up("a", hub.join("a", "disconnect"))
     hub.go_live("b", hub.join("b", "disconnect"), reader, with_events=False)

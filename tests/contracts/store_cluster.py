@@ -25,6 +25,7 @@ class Node:
     store: Store
     heard: list[tuple[str, Publication, Position]] = field(factory=list)
     events: list[tuple[str, ClientInfo, bool]] = field(factory=list)
+    gaps: list[str] = field(factory=list)
 
     def __attrs_post_init__(self) -> None:
         self.store.listen(
@@ -32,6 +33,7 @@ class Node:
                 (channel, publication, position)
             ),
             lambda channel, info, joined: self.events.append((channel, info, joined)),
+            self.gaps.append,
         )
 
     @property

@@ -53,11 +53,12 @@ class FakeNode:
         self.metrics = Metrics(version="test")
         self.fanout = Fanout(now=clock, finished=lambda receivers, seconds: None)
         self.registry: Registry[Session] = Registry()
-        self.hub = Hub(
-            self.fanout, config.compression, lambda name: resume_after_gap(self.registry, name)
-        )
+        self.hub = Hub(self.fanout, config.compression)
         self.store = MemoryStore(clock, random.Random(1))
-        self.store.listen(self.hub.deliver, self.hub.presence_event)
+        self.store.listen(
+            self.hub.deliver, self.hub.presence_event,
+            lambda channel: resume_after_gap(self.registry, channel),
+        )
         self.fenced: list[tuple[str, str, int]] = []
         self.sessions = MemorySessions(clock) if sessions is None else sessions
         self.tenures = Tenures(
@@ -83,9 +84,11 @@ class FakeNode:
             wall=lambda: START + clock() - began,
             rng=random.Random(2),
         )
+        self.drains: list[str] = []
         self.clients = LocalClients(
             self.services, self.registry,
             lambda: NodeInfo(uid=name, name=name, num_clients=len(self.registry)),
+            lambda: self.drains.append(name),
         )
         self.operations = ServerOperations(self.services, self.clients)
 

@@ -18,7 +18,8 @@ from tests.doubles.link import configured
 from wsmesh.config.channels import ChannelOptions
 from wsmesh.config.sections import Config, Listener
 from wsmesh.config.values import Seconds
-from wsmesh.node import Node, open_node
+from wsmesh.node import open_node
+from wsmesh.serving import Node
 
 __all__ = ["ConnectionClosed", "connect_websocket"]
 

@@ -15,7 +15,7 @@ from websockets.asyncio.client import connect
 from tests.ingress.conftest import Opened, peer
 from wsmesh.config.sections import HTTPAPISection
 from wsmesh.config.values import ByteSize, Seconds, Secret
-from wsmesh.node import Node
+from wsmesh.serving import Node
 
 
 def url(node: Node, path: str, scheme: str = "ws") -> str:

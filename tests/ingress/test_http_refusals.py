@@ -11,7 +11,7 @@ import trio
 from tests.ingress.conftest import Opened, peer, tcp_stream
 from wsmesh import __version__
 from wsmesh.config.values import ByteSize, Seconds, Secret
-from wsmesh.node import Node
+from wsmesh.serving import Node
 
 KEY = b"X-API-Key: k\r\n"
 EXPECT = b"Expect: 100-continue\r\n"

@@ -19,7 +19,7 @@ from wsmesh.config.channels import Namespace
 from wsmesh.config.sections import Config, LogSection, TokenSection
 from wsmesh.config.values import ByteSize, Seconds, Secret
 from wsmesh.errors import ConfigError
-from wsmesh.node import Node
+from wsmesh.serving import Node
 
 OLD, NEW = "the old shared secret of 32 bytes", "the new shared secret of 32 bytes"
 

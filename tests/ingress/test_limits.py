@@ -16,7 +16,7 @@ from tests.ingress.conftest import Opened, peer, tcp_stream
 from tests.ingress.test_listeners import answer_to, handshake
 from wsmesh.config.channels import ChannelOptions
 from wsmesh.config.values import ByteSize, Seconds
-from wsmesh.node import Node
+from wsmesh.serving import Node
 from wsmesh.wire.frames import BINARY, PING, TEXT, client_frame
 
 

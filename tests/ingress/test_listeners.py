@@ -19,7 +19,7 @@ from tests.ingress.conftest import Opened, Peer, peer, tcp_stream
 from wsmesh.config.sections import Listener, TLSSection
 from wsmesh.config.values import Seconds
 from wsmesh.errors import ConfigError
-from wsmesh.node import Node
+from wsmesh.serving import Node
 
 
 async def exchange(client: Peer, channel: str = "c") -> None:

@@ -10,10 +10,8 @@ import trio.testing
 from attrs import define, evolve
 from hypothesis import given, settings
 
-pytest.register_assert_rewrite("tests.contracts")
-
-from tests.contracts.store import StoreContract  # noqa: E402  rewriting is asked for before
-from tests.contracts.store_cluster import (  # noqa: E402
+from tests.contracts.store import StoreContract
+from tests.contracts.store_cluster import (
     ANN,
     CHANNEL,
     KEEPING,
@@ -25,10 +23,10 @@ from tests.contracts.store_cluster import (  # noqa: E402
     numbers,
     publish,
 )
-from tests.contracts.store_model import Step, follow, scripts  # noqa: E402
-from wsmesh.store.interface import Position, Published, PublishOptions, Store  # noqa: E402
-from wsmesh.store.memory import SWEEP_PERIOD, MemoryStatistics, MemoryStore  # noqa: E402
-from wsmesh.store.outcomes import Outcomes  # noqa: E402
+from tests.contracts.store_model import Step, follow, scripts
+from wsmesh.store.interface import Position, Published, PublishOptions, Store
+from wsmesh.store.memory import SWEEP_PERIOD, MemoryStatistics, MemoryStore
+from wsmesh.store.outcomes import Outcomes
 
 
 async def _at_once() -> None:
@@ -100,7 +98,7 @@ async def test_a_listener_that_raises_does_not_undo_the_publication(
     options: PublishOptions,
 ) -> None:
     store = MemoryStore(_Moment())
-    store.listen(_raise, _raise)
+    store.listen(_raise, _raise, _raise)
     await store.subscribe(CHANNEL)
     outcomes: list[Published | Exception] = []
     with pytest.raises(_Fault):

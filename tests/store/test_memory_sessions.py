@@ -6,10 +6,8 @@ import pytest
 import trio
 import trio.testing
 
-pytest.register_assert_rewrite("tests.contracts")
-
-from tests.contracts.sessions import ENTRY, SessionContract, Shared  # noqa: E402
-from wsmesh.store.memory_sessions import MemorySessions  # noqa: E402
+from tests.contracts.sessions import ENTRY, SessionContract, Shared
+from wsmesh.store.memory_sessions import MemorySessions
 
 
 class TestMemorySessions(SessionContract):

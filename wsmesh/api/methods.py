@@ -14,6 +14,7 @@ from wsmesh.api.requests import (
     ChannelsRequest,
     ConnectionsRequest,
     DisconnectRequest,
+    DrainRequest,
     HistoryRequest,
     InfoRequest,
     InvalidateUserTokensRequest,
@@ -188,6 +189,14 @@ async def _connections(operations: Operations, body: bytes) -> Any:
     }  # fmt: skip
 
 
+async def _drain(operations: Operations, body: bytes) -> Any:
+    request: DrainRequest = decode(body, DrainRequest)
+    if not request.node:
+        raise codes.bad_request("node is required: its uid or name")
+    await operations.drain(request.node)
+    return {}
+
+
 async def _rpc(operations: Operations, body: bytes) -> Any:
     request: RPCRequest = decode(body, RPCRequest)
     if not request.method:
@@ -229,6 +238,7 @@ METHODS: dict[str, Method] = {
     "channels": _channels,
     "info": _info,
     "connections": _connections,
+    "drain": _drain,
     "rpc": _rpc,
     "revoke_token": _revoke_token,
     "invalidate_user_tokens": _invalidate_user_tokens,

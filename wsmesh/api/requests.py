@@ -201,6 +201,12 @@ class ConnectionsRequest(msgspec.Struct):
     user: str | None = None
 
 
+class DrainRequest(msgspec.Struct):
+    """Body of `drain`."""
+
+    node: str | None = None
+
+
 class RPCRequest(msgspec.Struct):
     """Call the application."""
 

@@ -62,17 +62,30 @@ class PreparedPush:
 
     def build(self, dialect: int) -> bytes:
         """Encode for `dialect` and remember it."""
-        form = _FORMS[dialect >> 1]
-        if isinstance(self._push, Publication):
-            payload = encode_publication(self._channel.json_name, self._push, form)
-        else:
-            payload = encode_push(self._push, form)
-        if dialect & 1 and self._deflater is not None and len(payload) >= self._min_size:
-            frame = compressed_text_frame(self._deflater.deflate(payload))
-        else:
-            frame = text_frame(payload)
+        frame = encoded(self._channel, self._push, dialect, self._deflater, self._min_size)
         self.frames[dialect] = frame
         return frame
+
+
+def encoded(
+    channel: Channel,
+    push: Publication | Push,
+    dialect: int,
+    deflater: Deflater | None,
+    min_size: int,
+) -> bytes:
+    """Return the frame of a push for connections of a dialect.
+
+    :param min_size: bytes from which on a message is compressed where that was agreed on.
+    """
+    form = _FORMS[dialect >> 1]
+    if isinstance(push, Publication):
+        payload = encode_publication(channel.json_name, push, form)
+    else:
+        payload = encode_push(push, form)
+    if dialect & 1 and deflater is not None and len(payload) >= min_size:
+        return compressed_text_frame(deflater.deflate(payload))
+    return text_frame(payload)
 
 
 class Fan:
@@ -111,11 +124,13 @@ class Channel:
 
     :param name: the channel.
     :param policy: what happens to its publications when a client is slow (`slow_consumer`).
+    :ivar joining: subscriptions that are not live yet.
+    :ivar fans: what is being sent slice by slice, None when nothing is.
     """
 
+    # Most channels have one or few subscribers: what they rarely need is not made in advance.
     __slots__ = (
-        "_receivers", "epoch", "fans", "joining", "json_name", "live", "name", "policy", "top",
-        "watchers",
+        "_receivers", "fans", "joining", "json_name", "live", "name", "policy", "watchers",
     )
 
     def __init__(self, name: str, policy: str) -> None:
@@ -124,16 +139,18 @@ class Channel:
         self.policy = policy
         self.live: dict[Sink, None] = {}
         self.watchers: dict[Sink, None] = {}
-        self.joining: list[Joining] = []
-        self.fans: deque[Fan] = deque()
-        self.epoch = ""
-        self.top = 0
+        self.joining: tuple[Joining, ...] = ()
+        self.fans: deque[Fan] | None = None
         self._receivers: tuple[Sink, ...] | None = None
 
     @property
     def is_unused(self) -> bool:
         """Whether nobody is subscribed; what is still on its way then reaches nobody either."""
         return not (self.live or self.joining)
+
+    def no_longer_joining(self, joining: Joining) -> None:
+        """Forget a subscription that went live or was given up."""
+        self.joining = tuple(each for each in self.joining if each is not joining)
 
     def receivers(self) -> tuple[Sink, ...]:
         """Return the live sinks as they are now; later changes do not touch the tuple."""

@@ -61,19 +61,27 @@ class Fanout:
 
     def push(self, channel: Channel, push: PreparedPush, sinks: tuple[Sink, ...]) -> None:
         """Send `push` to `sinks`, after what is already on its way in `channel`."""
-        if len(sinks) <= SLICE and not channel.fans:
+        if channel.fans is None and len(sinks) <= SLICE:
             self._hand_over(sinks, push, channel)
             self._served.append(len(sinks))
         else:
-            if not channel.fans:
+            if channel.fans is None:
+                channel.fans = deque()
                 self._waiting.append(channel)
             channel.fans.append(Fan(push, sinks, self._now()))
         if not self.is_awake:
             self.is_awake = True
             self.wake()
 
-    def send(self, sink: Sink, frame: bytes) -> None:
-        """Send one frame to one connection."""
+    def push_to_one(self, channel: Channel, frame: bytes, sink: Sink) -> None:
+        """Send a publication to the only subscriber of `channel`, where nothing is on its way."""
+        self.send(sink, frame, channel)
+        self._served.append(1)
+        if self._batch_limit and self._is_full(sink.out):
+            self.urgent.append(sink)
+
+    def send(self, sink: Sink, frame: bytes, channel: Channel | None = None) -> None:
+        """Send one frame to one connection, under the policy of `channel` when it is slow."""
         if sink.backlog is None:
             out = sink.out
             if out is None:
@@ -87,7 +95,7 @@ class Fanout:
                 self.is_awake = True
                 self.wake()
         else:
-            sink.backlog.put(frame, None)
+            sink.backlog.put(frame, channel)
 
     def begin_turn(self) -> None:
         """A turn of the pump begins: time what is pushed in it from here."""
@@ -105,15 +113,19 @@ class Fanout:
         if not self._waiting:
             return False
         channel = self._waiting.popleft()
-        fan = channel.fans[0]
+        fans = channel.fans
+        assert fans is not None
+        fan = fans[0]
         upto = fan.done + SLICE
         self._hand_over(fan.sinks[fan.done : upto], fan.push, channel)
         fan.done = upto
         if upto >= len(fan.sinks):
-            channel.fans.popleft()
+            fans.popleft()
             self._finished((len(fan.sinks),), self._now() - fan.began)
-        if channel.fans:
+        if fans:
             self._waiting.append(channel)
+        else:
+            channel.fans = None
         return bool(self._waiting)
 
     def _is_full(self, out: bytes | list[bytes] | None) -> bool:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
-from wsmesh.channels.channel import Channel, Joining, PreparedPush, Sink
+from wsmesh.channels.channel import Channel, Joining, PreparedPush, Sink, encoded
 from wsmesh.channels.fanout import Fanout
 from wsmesh.config.sections import CompressionSection
 from wsmesh.protocol.messages import ClientInfo, Join, Leave, Publication, Push
@@ -13,17 +13,11 @@ from wsmesh.wire.deflate import Deflater
 
 
 class Hub:
-    """Takes publications from the store and hands them to the subscribers' connections.
+    """Takes publications from the store and hands them to the subscribers' connections."""
 
-    :param gap: called with a channel whose publications did not arrive without a gap.
-    """
-
-    def __init__(
-        self, fanout: Fanout, compression: CompressionSection, gap: Callable[[str], None]
-    ) -> None:
+    def __init__(self, fanout: Fanout, compression: CompressionSection) -> None:
         self._channels: dict[str, Channel] = {}
         self._fanout = fanout
-        self._gap = gap
         self._deflater = Deflater(compression.level) if compression.enabled else None
         self._min_size = compression.min_size
         self.subscriptions = 0
@@ -53,20 +47,20 @@ class Hub:
         if channel is None:
             channel = self._channels[name] = Channel(name, policy)
         joining = Joining()
-        channel.joining.append(joining)
+        channel.joining += (joining,)
         return joining
 
     def go_live(self, name: str, joining: Joining, sink: Sink, *, with_events: bool) -> None:
         """Complete a subscription: the sink gets every publication from now on."""
         channel = self._channels[name]
-        channel.joining.remove(joining)
+        channel.no_longer_joining(joining)
         channel.add(sink, with_events=with_events)
         self.subscriptions += 1
 
     def give_up(self, name: str, joining: Joining) -> None:
         """Abandon a subscription that did not go live."""
         channel = self._channels[name]
-        channel.joining.remove(joining)
+        channel.no_longer_joining(joining)
         if channel.is_unused:
             del self._channels[name]
 
@@ -83,17 +77,16 @@ class Hub:
         channel = self._channels.get(name)
         if channel is None:
             return
-        if position.offset:
-            follows = position.offset == channel.top + 1 and position.epoch == channel.epoch
-            if channel.top and not follows:
-                self._gap(name)
-            channel.top = position.offset
-            channel.epoch = position.epoch
         for joining in channel.joining:
             joining.keep(publication)
-        if channel.live:
+        receivers = channel.receivers()
+        if len(receivers) == 1 and channel.fans is None:
+            only = receivers[0]
+            frame = encoded(channel, publication, only.dialect, self._deflater, self._min_size)
+            self._fanout.push_to_one(channel, frame, only)
+        elif receivers:
             push = PreparedPush(channel, publication, self._deflater, self._min_size)
-            self._fanout.push(channel, push, channel.receivers())
+            self._fanout.push(channel, push, receivers)
 
     def presence_event(self, name: str, info: ClientInfo, joined: bool) -> None:
         """Take a join or leave from the store, for those who asked for them."""

@@ -19,6 +19,7 @@ _COMMANDS = {
     "token": "wsmesh.cli.token:token",
     "publish": "wsmesh.cli.publish:publish",
     "subscribe": "wsmesh.cli.subscribe:subscribe",
+    "cluster": "wsmesh.cli.cluster:cluster",
     "demo": "wsmesh.cli.demo:demo",
 }
 
@@ -31,6 +32,7 @@ Examples:
   python -m wsmesh token --config wsmesh.toml --user alice
   python -m wsmesh subscribe news             print what is published in "news"
   python -m wsmesh publish news '{"text": "hello"}'
+  python -m wsmesh cluster --watch            the nodes and their load
 
 \b
 Every option of the file is also a variable: [client] ping_interval is

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import sys
-from http.client import HTTPException
 from typing import Any
-from urllib.error import HTTPError
-from urllib.parse import urlsplit
-from urllib.request import ProxyHandler, Request, build_opener
 
 import click
 import msgspec
@@ -15,8 +11,7 @@ import msgspec
 from wsmesh.cli.choices import Choices, with_choices
 from wsmesh.cli.kinds import DURATION, JSON_TEXT, SECRET
 from wsmesh.cli.reaching import base_url
-
-_LONGEST_ANSWER = 1024 * 1024
+from wsmesh.cli.server_api import ServerAPI
 
 
 @click.command(epilog="""\b
@@ -55,12 +50,12 @@ def publish(
     request: dict[str, Any] = {"channel": channel, "data": msgspec.Raw(payload)}
     if idempotency_key:
         request["idempotency_key"] = idempotency_key
-    result = _call(
-        f"{(url or base_url(config, 'http') + '/api').rstrip('/')}/publish",
-        msgspec.json.encode(request),
+    api = ServerAPI(
+        (url or base_url(config, "http") + "/api").rstrip("/"),
         config.http_api.key.value if api_key is None else api_key,
         timeout,
     )
+    result = api.call("publish", request)
     if result.get("epoch"):
         click.echo(f"published: offset {result.get('offset', 0)}, epoch {result['epoch']}")
     else:
@@ -78,44 +73,3 @@ def _payload(data: str, *, is_text: bool) -> bytes:
         raise click.BadParameter(
             f"{exc.message} (--text publishes any text)", param_hint="DATA"
         ) from None
-
-
-def _call(url: str, body: bytes, key: str, timeout: float) -> dict[str, Any]:
-    """Post to the API and return its result; raises click.ClickException with the reason."""
-    status, content = _post(url, body, key, timeout)
-    if status in (401, 403):
-        raise click.ClickException(
-            f"{url} wants another API key: give --api-key, or http_api.key in the configuration"
-        )
-    try:
-        reply = msgspec.json.decode(content, type=dict[str, Any])
-    except (msgspec.DecodeError, msgspec.ValidationError):
-        reply = {}
-    # In transport error mode the error is the whole answer, and the status says that it is one.
-    error = reply.get("error", reply if status >= 400 and "code" in reply else None)
-    if isinstance(error, dict):
-        raise click.ClickException(f"error {error.get('code')}: {error.get('message')}")
-    if status != 200 or not isinstance(reply.get("result"), dict):
-        raise click.ClickException(f"{url} answered {status}, which is no result")
-    result: dict[str, Any] = reply["result"]
-    return result
-
-
-def _post(url: str, body: bytes, key: str, timeout: float) -> tuple[int, bytes]:
-    """Return status and body of the answer; raises click.ClickException when there is none."""
-    headers = {"Content-Type": "application/json"} | ({"X-API-Key": key} if key else {})
-    try:
-        target = urlsplit(url)
-        if target.scheme not in ("http", "https") or not target.hostname:
-            raise ValueError("expected an http:// or https:// URL")
-        # HTTP_PROXY of a shell is rarely meant for a node on the same machine.
-        local = target.hostname in ("127.0.0.1", "::1", "localhost")
-        opener = build_opener(*([ProxyHandler({})] if local else []))
-        with opener.open(Request(url, body, headers), timeout=timeout) as answer:
-            return answer.status, answer.read(_LONGEST_ANSWER)
-    except HTTPError as refused:
-        with refused:
-            return refused.code, refused.read(_LONGEST_ANSWER)
-    except (OSError, HTTPException, ValueError) as exc:
-        reason = getattr(exc, "reason", None) or exc
-        raise click.ClickException(f"cannot reach {url}: {reason}") from None

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Set
 
 from wsmesh.config.channel_checks import channel_faults
+from wsmesh.config.cluster_checks import cluster_faults
 from wsmesh.config.faults import Fault, did_you_mean
 from wsmesh.config.key_checks import token_faults
 from wsmesh.config.listener_checks import (
@@ -15,10 +16,14 @@ from wsmesh.config.listener_checks import (
     proxy_faults,
     tls_faults,
 )
+from wsmesh.config.redis_checks import redis_faults
 from wsmesh.config.sections import Config
 from wsmesh.config.strategies import Strategies
 from wsmesh.config.units import format_duration, format_size
 from wsmesh.config.values import quoted
+
+FRAME_HEAD = 14
+"""Bytes of the longest head of a client's frame (RFC 6455 section 5.2)."""
 
 _HOOK = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 
@@ -36,6 +41,8 @@ def check(config: Config, strategies: Strategies) -> list[Fault]:
         *api_faults(config),
         *token_faults(config),
         *channel_faults(config),
+        *redis_faults(config),
+        *cluster_faults(config.cluster),
         *_lease_faults(config),
         *_client_faults(config),
         *_limit_faults(config),
@@ -99,6 +106,21 @@ def _limit_faults(config: Config) -> Iterator[Fault]:
                 f"found {format_size(getattr(limits, name))}",
                 ("limits.http_head_size",),
             )
+    if limits.send_queue_total < limits.send_queue_bytes:
+        yield Fault(
+            "limits.send_queue_total",
+            f"expected at least limits.send_queue_bytes, {format_size(limits.send_queue_bytes)}, "
+            f"found {format_size(limits.send_queue_total)}",
+            ("limits.send_queue_bytes",),
+        )
+    message = limits.message_size + FRAME_HEAD * limits.fragments
+    if limits.bytes_per_second is not None and limits.byte_burst < message:
+        yield Fault(
+            "limits.byte_burst",
+            "expected room for one message of limits.message_size in limits.fragments frames, "
+            f"{format_size(message)}, found {format_size(limits.byte_burst)}",
+            ("limits.message_size", "limits.fragments", "limits.byte_rate"),
+        )
 
 
 def _scaling_faults(config: Config) -> Iterator[Fault]:

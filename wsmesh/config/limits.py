@@ -2,9 +2,36 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import attrs
 from attrs import frozen
 
-from wsmesh.config.values import ByteSize, Seconds, at_least, option, within
+from wsmesh.config.units import format_size, parse_size
+from wsmesh.config.values import ByteSize, Seconds, at_least, option, quoted, within
+
+UNLIMITED = "unlimited"
+"""How it is said that a limit does not hold; never by a number, such as 0."""
+
+
+@frozen
+class SizeOrUnlimited:
+    """Validator: a text is a size of at least so many bytes, or `UNLIMITED`."""
+
+    low: int
+
+    def __call__(self, _: Any, attribute: attrs.Attribute[Any], value: str) -> None:
+        """Raise ValueError, saying what was expected, for a value that does not fit."""
+        try:
+            fits = value == UNLIMITED or parse_size(value) >= self.low
+        except ValueError:
+            fits = False
+        if not fits:
+            raise ValueError(f"expected {self.rule(attribute.type)}, found {quoted(value)}")
+
+    def rule(self, _: object) -> str:
+        """Return what is allowed."""
+        return f'a size such as "64KiB", at least {format_size(self.low)}, or "{UNLIMITED}"'
 
 
 @frozen(kw_only=True)
@@ -47,6 +74,11 @@ class LimitsSection:
         ByteSize(1024 * 1024), "Unsent bytes of one client before it counts as slow.",
         validator=at_least(1024),
     )
+    send_queue_total: ByteSize = option(
+        ByteSize(256 * 1024 * 1024),
+        "Unsent bytes of all clients together; beyond, those with the most are disconnected.",
+        validator=at_least(1024),
+    )
     write_timeout: Seconds = option(
         Seconds(5.0), "How long a client may take nothing at all.", validator=at_least(0.05)
     )
@@ -55,6 +87,13 @@ class LimitsSection:
     )
     message_burst: int = option(
         200, "Commands of one connection in a burst.", validator=at_least(1)
+    )
+    byte_rate: str = option(
+        "256KiB", "Bytes per second of one connection, framing included.",
+        validator=SizeOrUnlimited(4096),
+    )
+    byte_burst: ByteSize = option(
+        ByteSize(512 * 1024), "Bytes of one connection in a burst.", validator=at_least(128)
     )
     connects_per_ip: float = option(
         20.0, "New connections per second of one address (IPv6: of one /64).",
@@ -80,6 +119,11 @@ class LimitsSection:
         0.5, "Share of max_connections that may be open without having connected.",
         validator=within(0.001, 1.0),
     )
+
+    @property
+    def bytes_per_second(self) -> int | None:
+        """`byte_rate` as a number; None when it is unlimited."""
+        return None if self.byte_rate == UNLIMITED else parse_size(self.byte_rate)
 
 
 @frozen(kw_only=True)

@@ -15,7 +15,9 @@ from wsmesh.config.client import (
     SubscriptionTokenSection,
     TokenSection,
 )
+from wsmesh.config.cluster import ClusterSection
 from wsmesh.config.limits import BatchSection, CompressionSection, LimitsSection, ProxySection
+from wsmesh.config.redis import RedisSection
 from wsmesh.config.values import Seconds, Secret, at_least, one_of, option, within
 
 __all__ = [
@@ -24,6 +26,7 @@ __all__ = [
     "BatchSection",
     "ChannelSection",
     "ClientSection",
+    "ClusterSection",
     "CompressionSection",
     "Config",
     "EndpointsSection",
@@ -37,6 +40,7 @@ __all__ = [
     "PersonalChannelSection",
     "PrometheusSection",
     "ProxySection",
+    "RedisSection",
     "ScalingSection",
     "SubscriptionTokenSection",
     "TLSSection",
@@ -213,6 +217,8 @@ class Config:
     balancer: BalancerSection = option(BalancerSection, "Placement.")
     failover: FailoverSection = option(FailoverSection, "Failover.")
     scaling: ScalingSection = option(ScalingSection, "Scaling.")
+    redis: RedisSection = option(RedisSection, "The store of a cluster.")
+    cluster: ClusterSection = option(ClusterSection, "Links between nodes.")
     http_api: HTTPAPISection = option(HTTPAPISection, "Server API.")
     health: HealthSection = option(HealthSection, "Health checks.", reloadable=True)
     prometheus: PrometheusSection = option(PrometheusSection, "Metrics.", reloadable=True)

@@ -23,9 +23,6 @@ from wsmesh.protocol import codes
 from wsmesh.timers import Timer
 from wsmesh.wire.frames import close_frame, compressed_text_frame, text_frame
 
-READ = 32 * 1024
-"""Bytes read at a time: several typical bursts, and small enough to be fair."""
-
 WRITE = 128 * 1024
 """Bytes offered to a stalled socket at a time."""
 
@@ -64,8 +61,8 @@ class Connection:
 
     __slots__ = (
         "_accepted_at", "_alarm", "_cancel", "_code", "_doorway", "_farewell", "_fault", "_fd",
-        "_has_left", "_is_last", "_is_paused", "_is_working", "_jobs", "_linger", "_recv", "_send",
-        "_socket", "_spawn", "_state", "_wake", "address", "backlog", "dialect", "headers",
+        "_has_left", "_is_last", "_is_paused", "_is_working", "_jobs", "_linger", "_recv_into",
+        "_send", "_socket", "_spawn", "_state", "_wake", "address", "backlog", "dialect", "headers",
         "is_secure", "out", "peer", "phase", "waiting",
     )  # fmt: skip
 
@@ -78,7 +75,7 @@ class Connection:
         self._accepted_at = trio.current_time()
         self._socket = sock
         self._fd = sock.fileno()
-        self._recv = sock.recv
+        self._recv_into = None if isinstance(sock, TLSSocket) else sock.recv_into
         self._send = sock.send
         self.peer = address
         self.address = address
@@ -165,6 +162,8 @@ class Connection:
             return
         is_busy = self._is_working or isinstance(self.backlog, StalledFrames)
         self._state = self.GONE
+        if isinstance(self.backlog, StalledFrames):
+            self.backlog.seal()
         self.backlog = DISCARDING
         self.out = None
         self._leave()
@@ -199,7 +198,11 @@ class Connection:
     def on_readable(self) -> None:
         """Read once and act on it."""
         try:
-            data = self._recv(READ)
+            buffer = self._doorway.pump.buffer
+            if self._recv_into is None:
+                data = self._socket.recv(len(buffer))
+            else:
+                data = buffer[: self._recv_into(buffer)].tobytes()
         except BlockingIOError:
             return
         except OSError:
@@ -221,8 +224,7 @@ class Connection:
     def pause(self, seconds: float) -> None:
         """Read nothing for a while: the peer is too fast, and TCP tells it so."""
         if not self._is_paused and self._state == self.OPEN:
-            self._is_paused = True
-            self._doorway.pump.pause(self._fd)
+            self.hold()
             self._doorway.timers.after(seconds, self.resume)
 
     def hold(self) -> None:
@@ -305,9 +307,8 @@ class Connection:
 
     def _stall(self, rest: bytes) -> None:
         doorway = self._doorway
-        frames = StalledFrames(
-            doorway.limits.send_queue_bytes, self._too_slow, doorway.metrics.publication_dropped
-        )
+        limit, dropped = doorway.limits.send_queue_bytes, doorway.metrics.publication_dropped
+        frames = StalledFrames(limit, self._too_slow, dropped, doorway.budget)
         self.backlog = frames
         doorway.stalled[self] = frames
         frames.begin(rest)
@@ -337,15 +338,15 @@ class Connection:
             self.lost()
             return
         finally:
+            frames.seal()
             self._doorway.stalled.pop(self, None)
         if self._state == self.CLOSING:
-            self.backlog = DISCARDING
             self._hang_up()
         elif self._state == self.OPEN:
             self.backlog = None
 
-    def _too_slow(self) -> None:
-        self._doorway.metrics.limit_hit("slow_consumer")
+    def _too_slow(self, limit: str) -> None:
+        self._doorway.metrics.limit_hit(limit)
         self.end(codes.SLOW.code, codes.SLOW.reason)
 
     # -- ending ---------------------------------------------------------------------------------
@@ -383,16 +384,15 @@ class Connection:
         if self.backlog is None:
             self._doorway.fanout.send(self, last)
             self._doorway.metrics.bytes_out += self.flush()
-        else:
-            self.backlog.put(last, None)
+            last = b""
         if isinstance(self.backlog, StalledFrames):
-            self.backlog.seal()
+            self.backlog.seal(last)
         elif self._state == self.CLOSING:
-            self.backlog = DISCARDING
             self._hang_up()
 
     def _hang_up(self) -> None:
         """Everything is sent: say so, if the peer has nothing more to tell us."""
+        self.backlog = DISCARDING
         if self._is_last:
             try:
                 self._socket.shutdown(socket.SHUT_WR)

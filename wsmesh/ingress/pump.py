@@ -28,6 +28,10 @@ DELIVERIES = 2048
 """Connections with something to send after which reading stops until they have got it."""
 
 
+READ = 32 * 1024
+"""Bytes read at a time: several typical bursts, and small enough to be fair."""
+
+
 class Source(Protocol):
     """Something readable."""
 
@@ -44,11 +48,14 @@ class Pump:
     :param fanout: whose dirty connections are flushed.
     :param batch_delay: seconds a frame may wait for company (`[batch] delay`).
     :param count_sent: called with the bytes sent.
+    :ivar buffer: what sockets are read into, one after the other. A new buffer for each read would
+        be cut down to the few bytes that came, which costs the allocator more than copying these.
     """
 
     def __init__(
         self, fanout: Fanout, batch_delay: float, count_sent: Callable[[int], None]
     ) -> None:
+        self.buffer = memoryview(bytearray(READ))
         self._poller = select.epoll()
         self._sources: dict[int, Source] = {}
         self._fanout = fanout

@@ -38,7 +38,11 @@ from wsmesh.wire.frames import (
 log = structlog.get_logger("wsmesh.connection")
 
 RATE_DEBT = 10.0
-"""Seconds a client may be paused for its message rate; beyond that it is disconnected."""
+"""Seconds a client may be paused for its rates; beyond that it is disconnected."""
+
+CHARGED = 4096
+"""Bytes that are charged against the byte rate together, so that a small message costs only an
+addition; small against any burst that holds a message."""
 
 
 class Receive(Protocol):
@@ -68,9 +72,9 @@ class WebSocketPhase:
     """
 
     __slots__ = (
-        "_connection", "_control_tat", "_doorway", "_incomplete", "_message_tat",
-        "_now", "_parser", "_rates", "_receive", "_session",
-    )
+        "_byte_rate", "_byte_tat", "_connection", "_control_tat", "_doorway", "_incomplete",
+        "_message_tat", "_now", "_parser", "_rates", "_receive", "_session", "_uncharged",
+    )  # fmt: skip
 
     def __init__(
         self, connection: Connection, doorway: Doorway, parser: FrameParser, session: Session,
@@ -85,6 +89,9 @@ class WebSocketPhase:
         self._now = now
         self._message_tat = 0.0
         self._control_tat = 0.0
+        self._byte_rate = doorway.byte_rate
+        self._byte_tat = 0.0
+        self._uncharged = 0
         self._incomplete = False
 
     def receive(self, data: bytes) -> None:
@@ -110,6 +117,9 @@ class WebSocketPhase:
         if messages:
             self._doorway.metrics.messages_in += messages
             self._pace(messages)
+        self._uncharged = uncharged = self._uncharged + len(data)
+        if uncharged > CHARGED:
+            self._pace_bytes(uncharged)
         if self._parser.is_incomplete is not self._incomplete:
             self._incomplete = not self._incomplete
             limit = self._doorway.limits.incomplete_age if self._incomplete else 0
@@ -123,10 +133,25 @@ class WebSocketPhase:
         self._message_tat = tat = (tat if tat > now else now) + rate.interval * messages
         wait = tat - now - rate.tolerance
         if wait > 0:
-            self._doorway.metrics.limit_hit("message_rate")
-            if wait > RATE_DEBT:
-                raise codes.TOO_MANY_REQUESTS
-            self._connection.pause(wait)
+            self._slow_down(wait, "message_rate")
+
+    def _pace_bytes(self, size: int) -> None:
+        """Count bytes, those of unfinished messages and of frames' heads too."""
+        self._uncharged = 0
+        rate = self._byte_rate
+        if rate is None:
+            return
+        now = self._doorway.fanout.turn_began
+        self._byte_tat = tat = max(self._byte_tat, now) + rate.interval * size
+        wait = tat - now - rate.tolerance
+        if wait > 0:
+            self._slow_down(wait, "byte_rate")
+
+    def _slow_down(self, wait: float, limit: str) -> None:
+        self._doorway.metrics.limit_hit(limit)
+        if wait > RATE_DEBT:
+            raise codes.TOO_MANY_REQUESTS
+        self._connection.pause(wait)
 
     def _count_control(self) -> None:
         rate = self._rates.control

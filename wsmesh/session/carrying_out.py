@@ -20,6 +20,7 @@ from wsmesh.session.orders import (
     CountChannels,
     DescribeNode,
     DisconnectClients,
+    Drain,
     FenceSession,
     ListConnections,
     NodeInfo,
@@ -42,14 +43,17 @@ class LocalClients:
     """The clients of this node, as orders see them.
 
     :param describe: tells what this node is now.
+    :param begin_drain: has this node stop, as SIGTERM does.
     """
 
     def __init__(
-        self, services: Services, registry: Registry[Session], describe: Callable[[], NodeInfo]
+        self, services: Services, registry: Registry[Session], describe: Callable[[], NodeInfo],
+        begin_drain: Callable[[], None],
     ) -> None:
         self._services = services
         self._registry = registry
         self.describe = describe
+        self._begin_drain = begin_drain
 
     async def answer(self, text: bytes) -> bytes:
         """Carry out a peer's order; JSON in, JSON out.
@@ -81,6 +85,8 @@ class LocalClients:
                 matches = matcher(pattern) if pattern else None
                 counts = self._services.hub.counts()
                 return {name: n for name, n in counts if matches is None or matches(name)}
+            case Drain():
+                self._begin_drain()
             case DescribeNode():
                 return self.describe()
             case ListConnections(user):

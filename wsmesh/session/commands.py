@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+import trio
+
 from wsmesh.errors import Disconnect, ReplyError, StoreUnavailable
 from wsmesh.protocol import codes
 from wsmesh.protocol.codec import PING, MalformedCommand, decode_command, decode_connect
@@ -77,6 +79,8 @@ def execute(session: Session, command: Command) -> Job | None:
         raise codes.BAD_REQUEST
     if not command.id and function is not message:
         raise codes.BAD_REQUEST
+    if session.unsettled and function is not publish:
+        return partial(_after_publications, session, command)
     try:
         return function(session, command.id, command)
     except ReplyError as error:
@@ -84,6 +88,16 @@ def execute(session: Session, command: Command) -> Job | None:
     except StoreUnavailable:
         session.refuse(command.id, codes.internal())
     return None
+
+
+async def _after_publications(session: Session, command: Command) -> None:
+    """Execute a command once the client's earlier publications are stored, or refused."""
+    while session.unsettled:
+        session.settled = trio.Event()
+        await session.settled.wait()
+    session.settled = None
+    if not session.is_over:
+        await _take_turn(session, command)
 
 
 def _function_of(command: Command) -> Execute | None:

@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
+import structlog
 import trio
 
+from wsmesh.errors import StoreUnavailable
 from wsmesh.store.interface import Store
 
 LINGER = 1.0
 """Seconds between sweeps: a channel is given up at the earliest one sweep after its last leaver,
 so that a client that comes straight back costs no round trips."""
+
+
+log = structlog.get_logger("wsmesh.interest")
 
 
 class Interest:
@@ -49,8 +54,12 @@ class Interest:
                 if channel in self._changing or self._is_used(channel):
                     continue
                 async with self._change(channel):
+                    try:
+                        await self._store.unsubscribe(channel)
+                    except StoreUnavailable as error:
+                        log.warning("interest.not_given_up", channel=channel, error=str(error))
+                        continue
                     self._held.discard(channel)
-                    await self._store.unsubscribe(channel)
             idle = unused
 
     def shrink(self) -> None:

@@ -23,6 +23,7 @@ from wsmesh.session.orders import (
     CountChannels,
     DescribeNode,
     DisconnectClients,
+    Drain,
     ListConnections,
     NodeInfo,
     RefreshClients,
@@ -207,6 +208,19 @@ class ServerOperations:
         nodes = dict(services.peers.known())
         nodes.update({each.uid: each for each in await self._ask(DescribeNode(), NodeInfo)})
         return sorted(nodes.values(), key=lambda node: (node.name, node.uid))
+
+    async def drain(self, node: str) -> None:
+        """Have a node, named by its id or name, stop as on SIGTERM; it goes on after this returns.
+
+        :raises ReplyError: 107 there is no such node, or more than one of that name.
+        """
+        found = [each.uid for each in await self.info() if node in (each.uid, each.name)]
+        if len(found) != 1:
+            raise codes.bad_request(f"{len(found)} nodes are called {node!r}")
+        if found[0] == self._services.node_id:
+            self._clients.carry_out(Drain())
+        else:
+            self._services.peers.tell(found[0], Drain())
 
     async def rpc(self, method: str, params: bytes | None) -> bytes | None:
         """Call the application.

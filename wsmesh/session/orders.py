@@ -97,6 +97,10 @@ class DescribeNode(Order, frozen=True, tag="describe"):
     """Answer with a `NodeInfo`."""
 
 
+class Drain(Order, frozen=True, tag="drain"):
+    """Stop taking clients, tell those that are here to go elsewhere, and end, as on SIGTERM."""
+
+
 class ListConnections(Order, frozen=True, tag="connections"):
     """Answer with the user's `ConnectionInfo`s."""
 
@@ -142,7 +146,7 @@ class ConnectionInfo:
 
 AnyOrder = (
     SubscribeClients | UnsubscribeClients | DisconnectClients | RefreshClients | RevokeUser
-    | RevokeToken | FenceSession | CountChannels | DescribeNode | ListConnections
+    | RevokeToken | FenceSession | CountChannels | DescribeNode | ListConnections | Drain
 )  # fmt: skip
 
 _encode = msgspec.json.Encoder().encode

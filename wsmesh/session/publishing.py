@@ -15,8 +15,11 @@ from wsmesh.protocol import codes
 from wsmesh.protocol.codec import Form
 from wsmesh.protocol.messages import Command, Publication
 from wsmesh.security.payload import check_payload, compact
+from wsmesh.session.services import Services
 from wsmesh.session.session import Job, Session
 from wsmesh.store.interface import Published
+
+_BIDIRECTIONAL = Form.BIDIRECTIONAL
 
 
 def publish(session: Session, number: int, command: Command) -> Job | None:
@@ -25,23 +28,22 @@ def publish(session: Session, number: int, command: Command) -> Job | None:
     assert request is not None
     if not request.channel or request.data is UNSET:
         raise codes.BAD_REQUEST
+    services = session.services
     subscription = session.subscriptions.get(request.channel)
     kind = (
-        session.services.namespaces.resolve(request.channel)
-        if subscription is None
-        else subscription.kind
+        services.namespaces.resolve(request.channel) if subscription is None else subscription.kind
     )
     data = bytes(request.data)
-    fault = fault_in(session, kind, data)
+    fault = fault_in(services, kind, data)
     if fault is not None:
         raise fault
-    app = session.services.hooks.app
-    if app.publish is not None:
+    if services.hooks.app.publish is not None:
         return partial(_publish_by_hook, session, number, kind, data)
     refusal = may_publish(kind, session.user, subscription is not None)
     if refusal is not None:
         raise refusal
-    session.services.store.publish_nowait(
+    session.unsettled += 1
+    services.store.publish_nowait(
         kind.channel,
         Publication(Raw(data), session.client_info()),
         kind.stored,
@@ -50,16 +52,16 @@ def publish(session: Session, number: int, command: Command) -> Job | None:
     return None
 
 
-def fault_in(session: Session, kind: ChannelKind, data: bytes) -> ReplyError | None:
+def fault_in(services: Services, kind: ChannelKind, data: bytes) -> ReplyError | None:
     """Return the error to answer with when `data` may not be published in the channel."""
-    limits = session.services.limits
+    limits = services.limits
     reason = check_payload(data, limits.json_depth, limits.json_keys)
     if reason is not None:
-        session.services.metrics.limit_hit("invalid_frame")
+        services.metrics.limit_hit("invalid_frame")
         return codes.bad_request(reason)
     if kind.options.publication_data_format == "json_object" and not data.lstrip().startswith(b"{"):
         return codes.bad_request("data must be a JSON object")
-    app = session.services.hooks.app
+    app = services.hooks.app
     return app.fault_in(kind.channel, data) if app.checks else None
 
 
@@ -70,6 +72,7 @@ async def _publish_by_hook(session: Session, number: int, kind: ChannelKind, dat
         client=session.described(), channel=kind.channel, data=data,
     )
     rewritten = await hooks.call("publish", hooks.app.publish, context)
+    session.unsettled += 1
     session.services.store.publish_nowait(
         kind.channel,
         Publication(Raw(data if rewritten is None else checked_json(rewritten)),
@@ -92,9 +95,12 @@ def checked_json(data: bytes) -> bytes:
 
 
 def _answer(session: Session, number: int, outcome: Published | Exception) -> None:
+    session.unsettled -= 1
+    if session.settled is not None and not session.unsettled:
+        session.settled.set()
     if session.is_over:
         return
     if isinstance(outcome, Exception):
         session.refuse(number, codes.internal())
-    elif session.form is Form.BIDIRECTIONAL:
+    elif session.form is _BIDIRECTIONAL:
         session.link.send_text(b'{"id":%d,"publish":{}}' % number)

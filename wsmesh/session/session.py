@@ -13,6 +13,7 @@ from typing import Protocol
 from uuid import uuid4
 
 import structlog
+import trio
 from msgspec import UNSET, Raw
 
 from wsmesh.app import Client
@@ -67,12 +68,15 @@ class Session:
     :ivar client: connection id, unique for ever.
     :ivar user: user id, empty for anonymous clients.
     :ivar is_connected: the connect command succeeded.
+    :ivar unsettled: publications that the store has not answered yet; `settled` is set, when
+        somebody put it there, as soon as there are none.
     """
 
     __slots__ = (
         "_appearance", "_expiry", "_heartbeat", "_leaving", "_pong_due", "client", "expire_at",
         "form", "info", "is_connected", "is_over", "issued_at", "link", "meta", "name", "registry",
-        "services", "session_id", "subscriptions", "tenure", "token_id", "user", "version",
+        "services", "session_id", "settled", "subscriptions", "tenure", "token_id", "unsettled",
+        "user", "version",
     )  # fmt: skip
 
     def __init__(
@@ -97,6 +101,8 @@ class Session:
         self.is_over = False
         self.subscriptions: dict[str, Subscription] = {}
         self.tenure: Tenure | None = None
+        self.unsettled = 0
+        self.settled: trio.Event | None = None
         self._leaving: list[tuple[str, Subscription]] | None = None
         self._expiry: Timer | None = None
         self._heartbeat: Timer | None = services.timers.after(
@@ -106,8 +112,6 @@ class Session:
 
     def __repr__(self) -> str:
         return f"<Session {self.client} user={self.user!r} subscriptions={len(self.subscriptions)}>"
-
-    # -- sending --------------------------------------------------------------------------------
 
     def reply(self, reply: Reply) -> None:
         """Answer a command; unidirectional clients get no replies."""
@@ -135,8 +139,6 @@ class Session:
             advice = DisconnectPush(why.code, why.reason, codes.may_return(why.code))
             self.push(Push(disconnect=advice))
         self.link.end(why.code, why.reason)
-
-    # -- executing ------------------------------------------------------------------------------
 
     def run(self, command: int, job: Job) -> None:
         """Execute a command that must wait, after the client's earlier ones."""
@@ -238,8 +240,6 @@ class Session:
         """The subscriptions are others now."""
         if self.tenure is not None and not self.is_over:
             self.services.tenures.changed(self.tenure)
-
-    # -- leaving --------------------------------------------------------------------------------
 
     def drop(self, channel: str) -> Subscription | None:
         """Stop receiving a channel; presence and leave events are for `farewell` to settle."""

@@ -52,6 +52,8 @@ class PublishOptions:
     :param version: when > 0 and history is on, publications whose version is not above the last
         seen one (of the same `version_epoch`) are dropped.
     :param version_epoch: a change of it restarts the comparison of versions.
+    :param durability: what to wait for when history is on: `memory` (the store has it),
+        `replicated` (its replicas have it too) or `fsync` (its disk has it).
     """
 
     retention: Retention = field(factory=Retention)
@@ -59,6 +61,7 @@ class PublishOptions:
     skip_history: bool = False
     version: int = 0
     version_epoch: str = ""
+    durability: str = "memory"
 
 
 class Published(msgspec.Struct, frozen=True):
@@ -66,10 +69,12 @@ class Published(msgspec.Struct, frozen=True):
 
     :param position: of the publication, offset 0 without history.
     :param suppressed: it was a duplicate (idempotency key, version) and was not fanned out again.
+    :param durability: what was achieved, which may be less than what was asked for.
     """
 
     position: Position
     suppressed: bool = False
+    durability: str = "memory"
 
 
 @frozen(slots=True)
@@ -100,6 +105,9 @@ class UnrecoverablePosition(Exception):
 Deliver = Callable[[str, Publication, Position], None]
 #: Takes a join (True) or leave (False) event for local delivery.
 DeliverPresenceEvent = Callable[[str, ClientInfo, bool], None]
+#: Takes a channel of which publications were missed that cannot be read again: who must not miss
+#: any has to start over.
+Gap = Callable[[str], None]
 #: Receives the outcome of a publish: a result, or the error that prevented it.
 Settle = Callable[["Published | Exception"], None]
 
@@ -111,8 +119,13 @@ class Store(Protocol):
     be reached. A cancelled call leaves the store as if it had happened or not, never in between.
     """
 
-    def listen(self, deliver: Deliver, presence_event: DeliverPresenceEvent) -> None:
-        """Name the functions that receive what is published. Called once, before anything else."""
+    def listen(
+        self, deliver: Deliver, presence_event: DeliverPresenceEvent, gap: Gap
+    ) -> None:
+        """Name the functions that receive what is published. Called once, before anything else.
+
+        What is delivered of a channel with history is contiguous, unless `gap` was called between.
+        """
 
     def publish_nowait(
         self, channel: str, publication: Publication, options: PublishOptions, settle: Settle

@@ -20,6 +20,7 @@ from wsmesh.store.attendance import Attendance
 from wsmesh.store.interface import (
     Deliver,
     DeliverPresenceEvent,
+    Gap,
     Position,
     Published,
     PublishOptions,
@@ -77,8 +78,10 @@ class MemoryStore:
         self._deliver: Deliver = _drop_publication
         self._presence_event: DeliverPresenceEvent = _drop_event
 
-    def listen(self, deliver: Deliver, presence_event: DeliverPresenceEvent) -> None:
-        """Name the functions that receive what is published."""
+    def listen(
+        self, deliver: Deliver, presence_event: DeliverPresenceEvent, gap: Gap
+    ) -> None:
+        """Name the functions that receive what is published; memory misses nothing."""
         self._deliver = deliver
         self._presence_event = presence_event
 

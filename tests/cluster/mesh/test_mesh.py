@@ -11,9 +11,10 @@ import trio
 from attrs import define, field
 
 from wsmesh.cluster.mesh.doorstep import Failure
-from wsmesh.cluster.mesh.link import Identity, Link
+from wsmesh.cluster.mesh.link import Link
 from wsmesh.cluster.mesh.mesh import CallFailed, Mesh, Peer
 from wsmesh.cluster.mesh.messages import Ack, Message, Probe
+from wsmesh.cluster.nodes import Identity
 from wsmesh.errors import WsmeshError
 
 
@@ -64,7 +65,8 @@ async def member(
     found = Member(
         Mesh(
             own=Identity(name, 1), secret=secret, hear=hear,
-            linked=lambda peer, failure: found.links.append((peer, failure)),
+            linked=lambda peer: found.links.append((peer.node, None)),
+            unlinked=lambda node, failure: found.links.append((node, failure)),
             handlers={"echo": echo, "refuse": refuse, "crash": crash, "hang": hang},
             rng=random.Random(1),
         ),
@@ -87,6 +89,11 @@ async def until(condition: Callable[[], object]) -> None:
     with trio.fail_after(5):
         while not condition():
             await trio.sleep(0.005)
+
+
+async def cancel_after(seconds: float, scope: trio.CancelScope) -> None:
+    await trio.sleep(seconds)
+    scope.cancel()
 
 
 def introduce(*members: Member) -> None:
@@ -122,6 +129,22 @@ async def test_calls_bring_results_or_the_reason_why_not(nursery: trio.Nursery) 
         assert await a.mesh.call("b", "echo", b"1", 2) == b"1"
 
 
+async def test_what_is_told_is_carried_out_without_an_answer(nursery: trio.Nursery) -> None:
+    done = trio.Event()
+
+    async def note(params: bytes) -> bytes:
+        done.set()
+        return params
+
+    async with member(nursery, "a") as a, member(nursery, "b") as b:
+        b.mesh.handlers = {"note": note}
+        introduce(a, b)
+        await until(lambda: a.mesh.tell("b", "note", b"1"))
+        with trio.fail_after(5):
+            await done.wait()
+        assert await b.mesh.broadcast("echo", b"2", 2) == {"a": b"2"}
+
+
 async def test_a_broadcast_reports_each_peer(nursery: trio.Nursery) -> None:
     async with (
         member(nursery, "a") as a, member(nursery, "b") as b, member(nursery, "c") as c
@@ -133,6 +156,15 @@ async def test_a_broadcast_reports_each_peer(nursery: trio.Nursery) -> None:
         assert {node: str(failure) for node, failure in failures.items()} == {
             "b": "not today", "c": "not today",
         }
+
+
+async def test_a_call_ends_with_its_link(nursery: trio.Nursery) -> None:
+    async with member(nursery, "a") as a, member(nursery, "b") as b:
+        introduce(a, b)
+        await until(lambda: a.mesh.peers)
+        nursery.start_soon(cancel_after, 0.1, b.scope)
+        with trio.fail_after(2), pytest.raises(CallFailed, match="link to node b was lost"):
+            await a.mesh.call("b", "hang", b"{}", 30)
 
 
 async def test_a_node_with_another_secret_gets_no_link(nursery: trio.Nursery) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import trio
-from attrs import define, field, frozen
+from attrs import define, field
 from trio_websocket import WebSocketConnection
 
 from wsmesh.cluster.mesh import auth
@@ -18,20 +18,13 @@ from wsmesh.cluster.mesh.messages import (
     decode,
     encode,
 )
+from wsmesh.cluster.nodes import Identity
 
 OUTBOX = 256
 """Messages that may wait for a slow peer; later ones are dropped, as on a lossy network."""
 MAX_MESSAGE = 1024 * 1024
 NOT_AUTHENTIC = 1008
 """Close code (RFC 6455 7.4.1, policy violation) for a peer that failed to prove the secret."""
-
-
-@frozen
-class Identity:
-    """A node as its peers know it: an incarnation never comes back once it was declared dead."""
-
-    node: str
-    incarnation: int
 
 
 @define(eq=False)

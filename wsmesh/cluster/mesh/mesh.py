@@ -16,8 +16,9 @@ from attrs import define, field, frozen
 from msgspec import UNSET, Raw
 
 from wsmesh.cluster.mesh.doorstep import FAULTS, Failure, accepted, causes, dialled, failure_of
-from wsmesh.cluster.mesh.link import Identity, Link, dial_in, let_in
+from wsmesh.cluster.mesh.link import Link, dial_in, let_in
 from wsmesh.cluster.mesh.messages import Answer, Call, Message
+from wsmesh.cluster.nodes import Identity
 from wsmesh.errors import WsmeshError
 
 HANDSHAKE = 2.0
@@ -55,14 +56,16 @@ class Mesh:
     """This node's links.
 
     :param hear: takes probes, loads and the like; must neither wait nor raise.
-    :param linked: told when a link to a peer was opened (None), or why there is none.
+    :param linked: told that a link to a peer was opened.
+    :param unlinked: told that a node has none, and why.
     :param handlers: by method, what peers may call.
     """
 
     own: Identity
     secret: bytes
     hear: Callable[[Link, Message], None]
-    linked: Callable[[str, Failure | None], None]
+    linked: Callable[[Identity], None]
+    unlinked: Callable[[str, Failure], None]
     handlers: Mapping[str, Handler]
     rng: random.Random
     server_tls: SSLContext | None = None
@@ -73,17 +76,23 @@ class Mesh:
     _strangers: int = 0
     _numbers: int = 0
     _carried_out: int = 0
-    _pending: dict[int, trio.MemorySendChannel[Answer]] = field(factory=dict)
+    _pending: dict[int, tuple[str, trio.MemorySendChannel[Answer]]] = field(factory=dict)
 
     @property
     def peers(self) -> tuple[str, ...]:
         """The nodes that are linked now."""
         return tuple(self._links)
 
-    async def run(self, listeners: list[trio.SocketListener]) -> None:
-        """Accept and dial until cancelled."""
+    async def run(
+        self,
+        listeners: list[trio.SocketListener],
+        *,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Accept and dial until cancelled; the listeners are closed then."""
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
+            task_status.started()
             try:
                 await trio.serve_listeners(self._accept, listeners, handler_nursery=nursery)
             finally:
@@ -117,7 +126,7 @@ class Mesh:
         self._numbers += 1
         number = self._numbers
         answered, answer = trio.open_memory_channel[Answer](1)
-        self._pending[number] = answered
+        self._pending[number] = (node, answered)
         try:
             if not self.send(node, Call(number, method, Raw(params))):
                 raise CallFailed(f"node {node} is not linked")
@@ -129,6 +138,10 @@ class Mesh:
             raise CallFailed(f"node {node} did not answer within {within:g} s")
         finally:
             del self._pending[number]
+
+    def tell(self, node: str, method: str, params: bytes) -> bool:
+        """Have a peer carry something out, without waiting for how it ends."""
+        return self.send(node, Call(0, method, Raw(params)))
 
     async def broadcast(
         self, method: str, params: bytes, within: float
@@ -155,7 +168,7 @@ class Mesh:
             while True:
                 began = trio.current_time()
                 failure = await self._link_until_lost(peer)
-                self.linked(peer.node, failure)
+                self.unlinked(peer.node, failure)
                 if trio.current_time() - began > RETRY_MOST:
                     wait = RETRY_FIRST
                 await trio.sleep(wait * self.rng.uniform(0.5, 1.0))
@@ -170,7 +183,7 @@ class Mesh:
                     link = await dial_in(ws, self.secret, self.own, token_hex(16), peer.node)
                     patience.deadline = math.inf
                     self._links[peer.node] = link
-                    self.linked(peer.node, None)
+                    self.linked(link.peer)
                     await link.converse(ws, self._hear)
         except* FAULTS as faults:
             if link is None:
@@ -181,6 +194,9 @@ class Mesh:
         finally:
             if link is not None and self._links.get(peer.node) is link:
                 del self._links[peer.node]
+                for number, (node, _) in tuple(self._pending.items()):
+                    if node == peer.node:
+                        self._answered(Answer(number, error=f"the link to node {node} was lost"))
         return failure
 
     async def _accept(self, stream: trio.abc.Stream) -> None:
@@ -210,14 +226,17 @@ class Mesh:
 
     def _hear(self, link: Link, message: Message) -> None:
         if isinstance(message, Answer):
-            waiting = self._pending.get(message.number)
-            if waiting is not None:
-                with suppress(trio.WouldBlock):
-                    waiting.send_nowait(message)
+            self._answered(message)
         elif isinstance(message, Call):
             self._take_call(link, message)
         else:
             self.hear(link, message)
+
+    def _answered(self, answer: Answer) -> None:
+        _, waiting = self._pending.get(answer.number, ("", None))
+        if waiting is not None:
+            with suppress(trio.WouldBlock):
+                waiting.send_nowait(answer)
 
     def _take_call(self, link: Link, call: Call) -> None:
         handler = self.handlers.get(call.method)

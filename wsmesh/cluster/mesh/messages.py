@@ -62,12 +62,19 @@ class ProbeResult(Struct, frozen=True, tag="probe_result", tag_field="kind"):
 
 
 class Load(Struct, frozen=True, tag="load", tag_field="kind"):
-    """How the sender is doing; see `wsmesh.cluster.nodes` for the units."""
+    """How the sender is doing; the units are those of `wsmesh.cluster.nodes.NodeRecord`."""
 
+    report: int
     connections: int
     load: float
     health: float
     state: str
+
+
+class Accused(Struct, frozen=True, tag="accused", tag_field="kind"):
+    """The sender found a node silent: whoever hears it looks for itself."""
+
+    node: str
 
 
 class ViewChanged(Struct, frozen=True, tag="view_changed", tag_field="kind"):
@@ -93,8 +100,8 @@ class Answer(Struct, frozen=True, tag="answer", tag_field="kind", omit_defaults=
 
 
 Message = (
-    Challenge | Proof | Welcome | Probe | Ack | ProbeRequest | ProbeResult | Load | ViewChanged
-    | Call | Answer
+    Challenge | Proof | Welcome | Probe | Ack | ProbeRequest | ProbeResult | Load | Accused
+    | ViewChanged | Call | Answer
 )  # fmt: skip
 
 _encoder = msgspec.json.Encoder()
@@ -103,8 +110,8 @@ _kind = msgspec.json.Decoder(dict[str, Raw])
 _KINDS = frozenset(
     kind.__struct_config__.tag
     for kind in (
-        Challenge, Proof, Welcome, Probe, Ack, ProbeRequest, ProbeResult, Load, ViewChanged, Call,
-        Answer,
+        Challenge, Proof, Welcome, Probe, Ack, ProbeRequest, ProbeResult, Load, Accused,
+        ViewChanged, Call, Answer,
     )
 )  # fmt: skip
 

@@ -1,0 +1,98 @@
+"""Real nodes that share a real Redis: started together, each a process of its own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.node_process import API_KEY, SECRET, NodeProcess, running_node
+
+FORMED_WITHIN = 10.0
+
+CLUSTER_NODE = f"""
+[node]
+name = "NAME"
+heartbeat_interval = "1s"
+node_timeout = "3s"
+
+[redis]
+url = "URL"
+
+[client]
+allow_anonymous_connect_without_token = true
+allowed_origins = ["*"]
+
+[client.token]
+hmac_secret_key = "{SECRET}"
+
+[http_api]
+key = "{API_KEY}"
+
+[limits]
+message_rate = 10000
+message_burst = 10000
+
+[channel.without_namespace]
+presence = true
+join_leave = true
+force_push_join_leave = true
+history_size = 100000
+history_ttl = "5m"
+force_recovery = true
+allow_recovery = true
+allow_positioning = true
+allow_subscribe_for_client = true
+allow_subscribe_for_anonymous = true
+allow_publish_for_client = true
+allow_publish_for_anonymous = true
+allow_history_for_client = true
+allow_history_for_anonymous = true
+allow_presence_for_client = true
+allow_presence_for_anonymous = true
+"""
+"""As `OPEN_NODE`, with a history that is longer than any run, and a short lease."""
+
+
+@contextmanager
+def running_cluster(
+    directory: Path, url: str, count: int = 3, *, more: str = ""
+) -> Iterator[list[NodeProcess]]:
+    """Nodes called node-0, node-1, ... that know each other.
+
+    :param url: of the Redis they share.
+    :param more: TOML that is appended to each node's.
+    """
+    with ExitStack() as stack:
+        nodes = []
+        for number in range(count):
+            home = directory / f"node-{number}"
+            home.mkdir()
+            toml = CLUSTER_NODE.replace("NAME", f"node-{number}").replace("URL", url)
+            nodes.append(stack.enter_context(running_node(home, toml + more)))
+        for node in nodes:
+            await_states(node, {f"node-{number}": "alive" for number in range(count)})
+        yield nodes
+
+
+def states(node: NodeProcess) -> dict[str, str]:
+    """Return the nodes' states as one of them sees them."""
+    return {each["name"]: each["state"] for each in node.call("info")["nodes"]}
+
+
+def await_states(node: NodeProcess, wanted: dict[str, str]) -> float:
+    """Block until a node sees these nodes in these states; return the seconds it took."""
+    return await_that(lambda: states(node), lambda found: found == wanted)
+
+
+def await_that(read: Callable[[], Any], holds: Callable[[Any], bool]) -> float:
+    """Block until what is read holds; return the seconds it took."""
+    began = time.monotonic()
+    while True:
+        found = read()
+        if holds(found):
+            return time.monotonic() - began
+        assert time.monotonic() - began < FORMED_WITHIN, found
+        time.sleep(0.02)

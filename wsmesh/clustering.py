@@ -1,0 +1,87 @@
+"""A node's membership of its cluster: what it says of itself, and what the others may ask of it."""
+
+from __future__ import annotations
+
+import random
+import socket
+import time
+from collections.abc import Awaitable, Callable, Sequence
+
+import structlog
+import trio
+from attrs import frozen
+
+import wsmesh
+from wsmesh.cluster.changes import Change
+from wsmesh.cluster.joining import agree_on_terms, open_mesh_socket
+from wsmesh.cluster.membership import Membership
+from wsmesh.cluster.nodes import Identity, NodeRecord
+from wsmesh.cluster.registry import NodeRegistry
+from wsmesh.config.sections import Config
+from wsmesh.serving import Node
+from wsmesh.session.mesh_peers import ORDER
+from wsmesh.store.opening import Storage
+
+LEAVE_WITHIN = 1.0
+"""Seconds for the goodbye of a node that stops."""
+
+log = structlog.get_logger("wsmesh.cluster")
+
+
+@frozen(eq=False)
+class Joined:
+    """A membership, and the socket that its mesh listens on."""
+
+    membership: Membership
+    sock: socket.socket
+
+    async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
+        """Be a member until cancelled; reports its start when others know this node."""
+        try:
+            await self.membership.run([self.sock], task_status=task_status)
+        finally:
+            self.sock.close()
+
+    async def leave(self) -> None:
+        """Say goodbye, in case there is somebody to say it to."""
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + LEAVE_WITHIN):
+            await self.membership.leave()
+
+
+async def prepare_membership(
+    config: Config, storage: Storage, *, node_id: str, name: str, listeners: Sequence[str],
+    node: Callable[[], Node], answer: Callable[[bytes], Awaitable[bytes]], rng: random.Random,
+) -> Joined:
+    """Return the membership of a node that is about to run.
+
+    :param listeners: addresses for clients.
+    :param node: returns the node, once it is there.
+    :param answer: carries out a peer's order; JSON in, JSON out.
+    :raises ConfigError: `[cluster]` names something that cannot be used.
+    :raises StoreUnavailable: the store went away.
+    """
+    assert storage.redis is not None
+    registry = NodeRegistry(storage.redis, config.redis.prefix)
+    terms = await agree_on_terms(config.node, config.cluster, registry)
+    sock, mesh = open_mesh_socket(config.cluster)
+    record = NodeRecord(
+        node=node_id, incarnation=1, name=name, listeners=tuple(listeners), mesh=mesh,
+        zone=config.cluster.zone, weight=config.cluster.weight,
+        capacity=config.node.max_connections, version=wsmesh.__version__, started_at=time.time(),
+    )
+
+    async def clean_up(who: Identity) -> None:
+        assert storage.shared is not None
+        await storage.shared.forget_node(str(who))
+
+    membership = Membership(
+        record=record, terms=terms, registry=registry, rng=rng, clean_up=clean_up,
+        vitals=lambda: node().vitals(), state=lambda: node().state,
+        duty_changed=lambda duty: node().take_duty(duty), changed=_note,
+        handlers={ORDER: answer},
+    )
+    return Joined(membership, sock)
+
+
+def _note(change: Change) -> None:
+    """The membership has logged it; sessions ask the view when they need it."""

@@ -1,0 +1,69 @@
+"""The other nodes as sessions need them, reached over the mesh."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+from wsmesh.cluster.membership import Membership
+from wsmesh.cluster.mesh.mesh import CallFailed
+from wsmesh.cluster.nodes import NodeRecord
+from wsmesh.session.orders import AnyOrder, NodeInfo, encode_order
+
+ORDER = "order"
+"""The method that orders are called by."""
+WITHIN = 2.0
+"""Seconds a peer may take; one that dies meanwhile is found out sooner or takes no longer."""
+
+
+class MeshPeers:
+    """Implements `wsmesh.session.peers.Peers`."""
+
+    def __init__(self, membership: Membership) -> None:
+        self._membership = membership
+
+    async def everywhere(self, order: AnyOrder) -> Mapping[str, bytes | Exception]:
+        """Have every other node of the view carry out an order."""
+        answers: dict[str, bytes | Exception] = {
+            node: CallFailed(f"node {node} is not linked") for node in self._others()
+        }
+        answers.update(
+            await self._membership.mesh.broadcast(ORDER, encode_order(order), WITHIN)
+        )
+        return answers
+
+    def tell(self, node: str, order: AnyOrder) -> None:
+        """Have one node, or with "" every other one, carry out an order, without waiting.
+
+        A node may be named with its incarnation; one that is gone needs to be told nothing.
+        """
+        mesh = self._membership.mesh
+        named = node.partition("/")[0]
+        for each in (named,) if named else mesh.peers:
+            mesh.tell(each, ORDER, encode_order(order))
+
+    def known(self) -> Mapping[str, NodeInfo]:
+        """Return what the view says of the other nodes."""
+        members = self._membership.view.members
+        now = time.time()
+        return {
+            node: described(members[node].record, members[node].state.value, now)
+            for node in self._others()
+        }
+
+    def _others(self) -> list[str]:
+        own = self._membership.identity.node
+        return [node for node in self._membership.view.members if node != own]
+
+
+def described(record: NodeRecord, state: str, now: float) -> NodeInfo:
+    """Return what operators see of a node that says this of itself.
+
+    :param now: Unix time.
+    """
+    return NodeInfo(
+        uid=record.node, name=record.name, version=record.version,
+        num_clients=record.connections, incarnation=record.incarnation, state=state,
+        zone=record.zone, weight=record.weight, capacity=record.capacity,
+        uptime=max(0, int(now - record.started_at)),
+    )
