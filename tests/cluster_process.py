@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -66,12 +67,14 @@ def running_cluster(
     :param more: TOML that is appended to each node's.
     """
     with ExitStack() as stack:
-        nodes = []
+        starting = []
         for number in range(count):
             home = directory / f"node-{number}"
             home.mkdir()
             toml = CLUSTER_NODE.replace("NAME", f"node-{number}").replace("URL", url)
-            nodes.append(stack.enter_context(running_node(home, toml + more)))
+            starting.append(running_node(home, toml + more))
+        with ThreadPoolExecutor(count) as pool:
+            nodes = list(pool.map(stack.enter_context, starting))
         for node in nodes:
             await_states(node, {f"node-{number}": "alive" for number in range(count)})
         yield nodes
