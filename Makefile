@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# Files of tests go to processes, one for each core but no more than four: real nodes need room.
+SPREAD := -n auto --maxprocesses 4 --dist loadfile
 SOURCES := wsmesh balancers failover bench tests
 PACKAGING := setup.cfg pyproject.toml wsmesh/__init__.py
 
@@ -21,7 +23,7 @@ run: $(VENV)/demo ## run a node for development on 127.0.0.1:8000
 
 test: $(VENV)/test ## install what the tests need and run them (under 5 minutes)
 	@sh tests/prerequisites.sh
-	@$(BIN)/python -m pytest -q -m 'not slow' --cov --cov-report=term $(PYTEST)
+	@$(BIN)/python -m pytest -q -m 'not slow' $(SPREAD) --cov --cov-report=term $(PYTEST)
 
 test-all: $(VENV)/test ## also the slow tests
 	@sh tests/prerequisites.sh
