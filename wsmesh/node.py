@@ -101,7 +101,7 @@ async def open_node(config: Config) -> AsyncGenerator[Node]:
         registry: Registry[Session] = Registry()
         hub = Hub(fanout, config.compression)
         storage.store.listen(
-            hub.deliver, hub.presence_event, lambda channel: resume_after_gap(registry, channel)
+            hub.deliver, hub.presence_event, lambda channel: resume_after_gap(hub, channel)
         )
         peers = Alone() if joined is None else MeshPeers(joined.membership)
         tenures = Tenures(

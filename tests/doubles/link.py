@@ -57,7 +57,7 @@ class FakeNode:
         self.store = MemoryStore(clock, random.Random(1))
         self.store.listen(
             self.hub.deliver, self.hub.presence_event,
-            lambda channel: resume_after_gap(self.registry, channel),
+            lambda channel: resume_after_gap(self.hub, channel),
         )
         self.fenced: list[tuple[str, str, int]] = []
         self.sessions = MemorySessions(clock) if sessions is None else sessions

@@ -13,6 +13,7 @@ from tests.doubles.link import FakeNode, configured
 from wsmesh.config.channels import ChannelOptions
 from wsmesh.config.sections import Config
 from wsmesh.config.values import Seconds
+from wsmesh.session.housekeeping import resume_after_gap
 
 SIZE = 10
 
@@ -134,3 +135,22 @@ def test_nothing_is_lost_or_doubled_when_publishing_races_with_subscribing(
             assert live == list(range(result["offset"] + 1, number + 1))
 
     trio.run(play, clock=MockClock(autojump_threshold=0))
+
+
+async def test_a_gap_makes_those_start_over_who_must_not_miss_anything() -> None:
+    node = FakeNode(config())
+    client, bystander, assigned = [await node.connected() for _ in range(3)]
+    for link in (client, bystander):
+        await link.ask(subscribe={"channel": "c"})
+    await bystander.ask(subscribe={"channel": "d"})
+    await bystander.ask(unsubscribe={"channel": "c"})
+    await node.operations.subscribe("", "c", client=assigned.session.client)
+    await assigned.work()
+    resume_after_gap(node.hub, "c")
+    (told,) = client.pushes("unsubscribe")
+    assert told["unsubscribe"]["code"] == 2500
+    assert assigned.closed == (3010, "insufficient state")
+    assert bystander.closed is None
+    assert bystander.pushes("unsubscribe") == []
+    assert set(bystander.session.subscriptions) == {"d"}
+    assert node.hub.count("c") == 0

@@ -119,11 +119,15 @@ class Joining:
             self.is_overflown = True
 
 
+_ABSENT = object()
+
+
 class Channel:
     """Subscribers of one channel on this node.
 
     :param name: the channel.
     :param policy: what happens to its publications when a client is slow (`slow_consumer`).
+    :ivar live: the sinks that get its publications, each with the owner of its subscription.
     :ivar joining: subscriptions that are not live yet.
     :ivar fans: what is being sent slice by slice, None when nothing is.
     """
@@ -137,7 +141,7 @@ class Channel:
         self.name = name
         self.json_name = json_string(name)
         self.policy = policy
-        self.live: dict[Sink, None] = {}
+        self.live: dict[Sink, object] = {}
         self.watchers: dict[Sink, None] = {}
         self.joining: tuple[Joining, ...] = ()
         self.fans: deque[Fan] | None = None
@@ -158,15 +162,18 @@ class Channel:
             self._receivers = tuple(self.live)
         return self._receivers
 
-    def add(self, sink: Sink, *, with_events: bool) -> None:
-        """Make the sink live; `with_events` also sends it joins and leaves."""
-        self.live[sink] = None
+    def add(self, sink: Sink, *, owner: object = None, with_events: bool) -> None:
+        """Make the sink live; `with_events` also sends it joins and leaves.
+
+        :param owner: whose subscription it is.
+        """
+        self.live[sink] = owner
         self._receivers = None
         if with_events:
             self.watchers[sink] = None
 
     def discard(self, sink: Sink) -> None:
         """Stop sending to the sink."""
-        if self.live.pop(sink, sink) is None:
+        if self.live.pop(sink, _ABSENT) is not _ABSENT:
             self._receivers = None
         self.watchers.pop(sink, None)

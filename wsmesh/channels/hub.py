@@ -37,6 +37,11 @@ class Hub:
         channel = self._channels.get(name)
         return len(channel.live) if channel else 0
 
+    def owners(self, name: str) -> tuple[object, ...]:
+        """Return the owners of a channel's subscriptions."""
+        channel = self._channels.get(name)
+        return tuple(channel.live.values()) if channel else ()
+
     def shrink(self) -> None:
         """Let go of the room of channels that are gone: a dict never does so by itself."""
         self._channels = dict(self._channels)
@@ -50,11 +55,16 @@ class Hub:
         channel.joining += (joining,)
         return joining
 
-    def go_live(self, name: str, joining: Joining, sink: Sink, *, with_events: bool) -> None:
-        """Complete a subscription: the sink gets every publication from now on."""
+    def go_live(
+        self, name: str, joining: Joining, sink: Sink, *, owner: object = None, with_events: bool
+    ) -> None:
+        """Complete a subscription: the sink gets every publication from now on.
+
+        :param owner: see `owners`.
+        """
         channel = self._channels[name]
         channel.no_longer_joining(joining)
-        channel.add(sink, with_events=with_events)
+        channel.add(sink, owner=owner, with_events=with_events)
         self.subscriptions += 1
 
     def give_up(self, name: str, joining: Joining) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import structlog
 import trio
 
+from wsmesh.channels.hub import Hub
 from wsmesh.errors import StoreUnavailable
 from wsmesh.protocol import codes
 from wsmesh.session.registry import Registry
@@ -39,12 +40,15 @@ async def renew_presence(services: Services, registry: Registry[Session]) -> Non
                     await services.store.remove_presence(channel, session.client)
 
 
-def resume_after_gap(registry: Registry[Session], channel: str) -> None:
+def resume_after_gap(hub: Hub, channel: str) -> None:
     """Publications of a channel were missed: whoever must not miss any subscribes again."""
-    for session in registry:
-        subscription = session.subscriptions.get(channel)
-        if subscription is not None and subscription.is_live and subscription.is_positioned:
-            if subscription.is_server_side:
-                session.end(codes.INSUFFICIENT_STATE)
-            else:
-                session.unsubscribe(channel, *codes.UNSUBSCRIBED_INSUFFICIENT_STATE)
+    for session in hub.owners(channel):
+        if not isinstance(session, Session):
+            continue
+        subscription = session.subscriptions[channel]
+        if not subscription.is_positioned:
+            continue
+        if subscription.is_server_side:
+            session.end(codes.INSUFFICIENT_STATE)
+        else:
+            session.unsubscribe(channel, *codes.UNSUBSCRIBED_INSUFFICIENT_STATE)

@@ -103,7 +103,8 @@ class Opening:
             raise codes.internal()
         self._joining = None
         session.services.hub.go_live(
-            kind.channel, joining, session.link, with_events=subscription.joins_and_leaves
+            kind.channel, joining, session.link, owner=session,
+            with_events=subscription.joins_and_leaves,
         )
         subscription.is_live = True
         session.changed()
