@@ -9,11 +9,11 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.node_process import API_KEY, SECRET, NodeProcess, running_node
+from tests.node_process import OPEN_NODE, NodeProcess, running_node
 
 FORMED_WITHIN = 10.0
 
-CLUSTER_NODE = f"""
+CLUSTER_NODE = """
 [node]
 name = "NAME"
 heartbeat_interval = "1s"
@@ -22,38 +22,10 @@ node_timeout = "3s"
 [redis]
 url = "URL"
 
-[client]
-allow_anonymous_connect_without_token = true
-allowed_origins = ["*"]
-
-[client.token]
-hmac_secret_key = "{SECRET}"
-
-[http_api]
-key = "{API_KEY}"
-
 [limits]
 message_rate = 10000
 message_burst = 10000
-
-[channel.without_namespace]
-presence = true
-join_leave = true
-force_push_join_leave = true
-history_size = 100000
-history_ttl = "5m"
-force_recovery = true
-allow_recovery = true
-allow_positioning = true
-allow_subscribe_for_client = true
-allow_subscribe_for_anonymous = true
-allow_publish_for_client = true
-allow_publish_for_anonymous = true
-allow_history_for_client = true
-allow_history_for_anonymous = true
-allow_presence_for_client = true
-allow_presence_for_anonymous = true
-"""
+""" + OPEN_NODE.replace("history_size = 300", "history_size = 100000")
 """As `OPEN_NODE`, with a history that is longer than any run, and a short lease."""
 
 
