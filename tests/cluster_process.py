@@ -25,6 +25,7 @@ url = "URL"
 [limits]
 message_rate = 10000
 message_burst = 10000
+byte_rate = "unlimited"
 """ + OPEN_NODE.replace("history_size = 300", "history_size = 100000")
 """As `OPEN_NODE`, with a history that is longer than any run, and a short lease."""
 

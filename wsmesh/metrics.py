@@ -26,6 +26,7 @@ from prometheus_client.registry import Collector
 
 from wsmesh.histogram import Histogram
 from wsmesh.protocol.codes import name_of
+from wsmesh.protocol.messages import Command
 
 log = structlog.get_logger("wsmesh.metrics")
 
@@ -33,6 +34,11 @@ SECONDS = (
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
 )  # fmt: skip
 RECEIVERS = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 25_000)
+
+UNKNOWN = "unknown"
+"""The method of a command that names none we know."""
+
+METHODS = (*(name for name in Command.__struct_fields__ if name != "id"), UNKNOWN)
 
 REASONS = 64
 """Distinct label values kept of each labelled counter; further ones are counted as "other"."""
@@ -85,7 +91,7 @@ class Metrics:
         self.messages_out = 0
         self.bytes_in = 0
         self.bytes_out = 0
-        self.commands = 0
+        self.commands = dict.fromkeys(METHODS, 0)
         self.handshakes = 0
         self.barrier_hits = 0
         self.publications_dropped = 0
@@ -98,6 +104,8 @@ class Metrics:
         self.fan_out = Histogram(RECEIVERS)
         self.delivery_seconds = Histogram(SECONDS)
         self.connect_seconds = Histogram(SECONDS)
+        self.command_wait_seconds = Histogram(SECONDS)
+        self.command_seconds = Histogram(SECONDS)
         self.hook_seconds = Histogram(SECONDS)
         self.loop_lag_seconds = Histogram(SECONDS)
         self.gc_pause_seconds = Histogram(SECONDS)
@@ -171,6 +179,11 @@ class Metrics:
              self.delivery_seconds),
             ("connect_seconds", "From accepting a socket to the connect reply.",
              self.connect_seconds),
+            ("client_command_wait_seconds",
+             "From reading a command that needed a task to its beginning, behind earlier ones.",
+             self.command_wait_seconds),
+            ("client_command_seconds", "From reading a command that needed a task to its end.",
+             self.command_seconds),
             ("hook_seconds", "Duration of application hooks.", self.hook_seconds),
             ("loop_lag_seconds", "How late the event loop woke a 100 ms ticker.",
              self.loop_lag_seconds),
@@ -179,12 +192,17 @@ class Metrics:
             yield _histogram(name, text, seconds)
 
     def _counters(self) -> Iterable[Metric]:
+        commands = CounterMetricFamily(
+            "wsmesh_client_commands", "Commands of clients.", labels=("method",)
+        )
+        for method, count in self.commands.items():
+            commands.add_metric((method,), count)
+        yield commands
         for name, text, value in (
             ("messages_in", "Messages from clients.", self.messages_in),
             ("messages_out", "Messages to clients.", self.messages_out),
             ("bytes_in", "Bytes from clients.", self.bytes_in),
             ("bytes_out", "Bytes to clients.", self.bytes_out),
-            ("commands", "Commands of clients.", self.commands),
             ("handshakes", "Completed WebSocket handshakes.", self.handshakes),
             ("connection_faults", "Connections that ended by a fault inside wsmesh.",
              self.barrier_hits),
@@ -198,7 +216,7 @@ class Metrics:
             ("connections_closed", "Connections that ended.", ("code", "reason"), self._closes),
             ("handshakes_rejected", "Requests refused.", ("status", "reason"), self._rejections),
             ("limit_hits", "Limits of the configuration reached.", ("limit",), self._limits),
-            ("command_errors", "Commands answered with an error.", ("code",), self._errors),
+            ("client_command_errors", "Commands answered with an error.", ("code",), self._errors),
         ):
             family = CounterMetricFamily(f"wsmesh_{name}", text, labels=labels)
             for values, count in sorted(labelled.counts.items()):

@@ -101,7 +101,7 @@ class Node:
         return Vitals(
             loop_lag=self._lag(),
             queued=doorway.queued_bytes,
-            queue_limit=limits.send_queue_bytes * max(1, clients),
+            queue_limit=limits.send_queue_total,
             connections=clients,
             capacity=self.config.node.max_connections,
         )

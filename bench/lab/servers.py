@@ -53,6 +53,7 @@ allow_publish_for_client = true
 [limits]
 message_rate = 1e9
 message_burst = 1000000000
+byte_rate = "unlimited"
 accept_rate = 1e6
 accept_burst = 1000000
 unauthenticated_share = 1.0

@@ -27,6 +27,8 @@ CONTRADICTIONS = [
      "expected more than client.presence_update_interval, 27s, found 27s"),
     ("limits.http_header_line = '17KiB'", "limits.http_header_line",
      "expected at most limits.http_head_size, 16KiB, found 17KiB"),
+    ("limits.send_queue_total = '512KiB'", "limits.send_queue_total",
+     "expected at least limits.send_queue_bytes, 1MiB, found 512KiB"),
     ("listeners = []", "listeners", "expected at least one listener, found none"),
     ("listeners = [{}, {}]", "listeners[1].address",
      "expected an address of its own, found that of listeners[0]: 127.0.0.1:8000"),

@@ -131,6 +131,16 @@ async def test_a_burst_over_the_message_rate_is_slowed_down_and_not_lost(opened:
         assert trio.current_time() - began > 0.3
 
 
+async def test_a_client_that_is_too_far_ahead_of_its_message_rate_is_disconnected(
+    opened: Opened,
+) -> None:
+    limits = {"message_rate": 1.0, "message_burst": 1}
+    message = client_frame(TEXT, b"{}")
+    async with opened(limits=limits) as node:
+        assert await ending_of(node, CONNECT + message * 20) == 3013
+        assert await ending_of(node, CONNECT + message * 5, within=0.3) == 1006
+
+
 async def push_of(client: Any) -> dict[str, Any]:
     """Return the next publication, leaving replies out."""
     while "pub" not in (push := await client.next_push()):

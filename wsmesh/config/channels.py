@@ -27,6 +27,14 @@ class ChannelOptions:
         "How long epoch and offset outlive the publications; 0 takes channel.history_meta_ttl.",
         validator=at_least(0),
     )
+    durability: str = option(
+        "memory",
+        'What a publish waits for, with history and Redis: "memory" the master has it, '
+        '"replicated" redis.min_replicas replicas have it too, "fsync" the master\'s disk has it. '
+        "What cannot be had within redis.durability_timeout is stored all the same; the reply of "
+        "the HTTP API says what was achieved.",
+        validator=one_of("memory", "replicated", "fsync"),
+    )
     force_positioning: bool = option(
         False, "Check every subscriber's position, so that a loss is noticed."
     )

@@ -22,9 +22,6 @@ from wsmesh.config.strategies import Strategies
 from wsmesh.config.units import format_duration, format_size
 from wsmesh.config.values import quoted
 
-FRAME_HEAD = 14
-"""Bytes of the longest head of a client's frame (RFC 6455 section 5.2)."""
-
 _HOOK = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 
 
@@ -112,14 +109,6 @@ def _limit_faults(config: Config) -> Iterator[Fault]:
             f"expected at least limits.send_queue_bytes, {format_size(limits.send_queue_bytes)}, "
             f"found {format_size(limits.send_queue_total)}",
             ("limits.send_queue_bytes",),
-        )
-    message = limits.message_size + FRAME_HEAD * limits.fragments
-    if limits.bytes_per_second is not None and limits.byte_burst < message:
-        yield Fault(
-            "limits.byte_burst",
-            "expected room for one message of limits.message_size in limits.fragments frames, "
-            f"{format_size(message)}, found {format_size(limits.byte_burst)}",
-            ("limits.message_size", "limits.fragments", "limits.byte_rate"),
         )
 
 

@@ -13,6 +13,9 @@ from wsmesh.config.values import ByteSize, Seconds, at_least, option, quoted, wi
 UNLIMITED = "unlimited"
 """How it is said that a limit does not hold; never by a number, such as 0."""
 
+FRAME_HEAD = 14
+"""Bytes of the longest head of a client's frame (RFC 6455 section 5.2)."""
+
 
 @frozen
 class SizeOrUnlimited:
@@ -90,10 +93,13 @@ class LimitsSection:
     )
     byte_rate: str = option(
         "256KiB", "Bytes per second of one connection, framing included.",
-        validator=SizeOrUnlimited(4096),
+        # Less, and one read of a fast client would be worth more seconds than a pause may take.
+        validator=SizeOrUnlimited(8192),
     )
     byte_burst: ByteSize = option(
-        ByteSize(512 * 1024), "Bytes of one connection in a burst.", validator=at_least(128)
+        ByteSize(512 * 1024),
+        "Bytes of one connection in a burst; one message of message_size always fits.",
+        validator=at_least(128),
     )
     connects_per_ip: float = option(
         20.0, "New connections per second of one address (IPv6: of one /64).",
@@ -124,6 +130,11 @@ class LimitsSection:
     def bytes_per_second(self) -> int | None:
         """`byte_rate` as a number; None when it is unlimited."""
         return None if self.byte_rate == UNLIMITED else parse_size(self.byte_rate)
+
+    @property
+    def bytes_at_once(self) -> int:
+        """`byte_burst`, or what the largest message takes in as many frames as it may have."""
+        return max(self.byte_burst, self.message_size + FRAME_HEAD * self.fragments)
 
 
 @frozen(kw_only=True)

@@ -37,6 +37,10 @@ class Budget:
         self._members: dict[StalledFrames, None] = {}
         self.held = 0
 
+    def __len__(self) -> int:
+        """Backlogs that are not sealed."""
+        return len(self._members)
+
     def join(self, frames: StalledFrames) -> None:
         """Bound also this backlog."""
         self._members[frames] = None

@@ -49,8 +49,9 @@ class Doorway:
     def _rate_bytes(self) -> None:
         self._rated = limits = self.limits
         per_second = limits.bytes_per_second
-        # A rate's burst holds what comes next, too, and a burst of bytes has nothing after it.
-        self._byte_rate = None if per_second is None else Rate(per_second, limits.byte_burst + 1)
+        # One more: a client is paused after the last event of a burst, and the last byte of a
+        # message that fits is no reason to.
+        self._byte_rate = None if per_second is None else Rate(per_second, limits.bytes_at_once + 1)
 
     @property
     def byte_rate(self) -> Rate | None:

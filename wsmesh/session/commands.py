@@ -8,6 +8,7 @@ from functools import partial
 import trio
 
 from wsmesh.errors import Disconnect, ReplyError, StoreUnavailable
+from wsmesh.metrics import UNKNOWN
 from wsmesh.protocol import codes
 from wsmesh.protocol.codec import PING, MalformedCommand, decode_command, decode_connect
 from wsmesh.protocol.messages import Command, Empty, Reply
@@ -48,27 +49,43 @@ def receive_one(session: Session, line: bytes) -> None:
         command = decode_command(line)
     except MalformedCommand as error:
         raise Disconnect(codes.BAD_REQUEST.code, f"bad request: {error}"[:120]) from error
-    session.services.metrics.commands += 1
+    method = "publish" if command.publish is not None else _method_of(command)
+    session.services.metrics.commands[method] += 1
     if session.link.waiting:
-        session.run(command.id, partial(_take_turn, session, command))
+        _run(session, command.id, partial(_take_turn, session, command, method))
         return
-    job = execute(session, command)
+    job = execute(session, command, method)
     if job is not None:
-        session.run(command.id, job)
+        _run(session, command.id, job)
 
 
-async def _take_turn(session: Session, command: Command) -> None:
-    job = execute(session, command)
+def _run(session: Session, number: int, job: Job) -> None:
+    session.run(number, partial(_measured, session, session.services.now(), job))
+
+
+async def _measured(session: Session, received: float, job: Job) -> None:
+    services = session.services
+    services.metrics.command_wait_seconds.observe(services.now() - received)
+    try:
+        await job()
+    finally:
+        # A client that left while it waited was answered nothing.
+        if not session.is_over:
+            services.metrics.command_seconds.observe(services.now() - received)
+
+
+async def _take_turn(session: Session, command: Command, method: str) -> None:
+    job = execute(session, command, method)
     if job is not None:
         await job()
 
 
-def execute(session: Session, command: Command) -> Job | None:
+def execute(session: Session, command: Command, method: str) -> Job | None:
     """Execute a command now, or return the job that does.
 
     :raises Disconnect: the command breaks the protocol or a limit.
     """
-    function = publish if command.publish is not None else _function_of(command)
+    function = _EXECUTE.get(method)
     if function is None:
         if command.id:
             session.refuse(command.id, codes.method_not_found())
@@ -80,7 +97,7 @@ def execute(session: Session, command: Command) -> Job | None:
     if not command.id and function is not message:
         raise codes.BAD_REQUEST
     if session.unsettled and function is not publish:
-        return partial(_after_publications, session, command)
+        return partial(_after_publications, session, command, method)
     try:
         return function(session, command.id, command)
     except ReplyError as error:
@@ -90,21 +107,21 @@ def execute(session: Session, command: Command) -> Job | None:
     return None
 
 
-async def _after_publications(session: Session, command: Command) -> None:
+async def _after_publications(session: Session, command: Command, method: str) -> None:
     """Execute a command once the client's earlier publications are stored, or refused."""
     while session.unsettled:
         session.settled = trio.Event()
         await session.settled.wait()
     session.settled = None
     if not session.is_over:
-        await _take_turn(session, command)
+        await _take_turn(session, command, method)
 
 
-def _function_of(command: Command) -> Execute | None:
-    for name, function in _EXECUTE:
+def _method_of(command: Command) -> str:
+    for name in _EXECUTE:
         if getattr(command, name) is not None:
-            return function
-    return None
+            return name
+    return UNKNOWN
 
 
 def receive_connect(session: Session, payload: bytes) -> None:
@@ -132,16 +149,17 @@ def _ping(session: Session, number: int, command: Command) -> None:
     session.reply(Reply(id=number, ping=Empty()))
 
 
-_EXECUTE: tuple[tuple[str, Execute], ...] = (
-    ("connect", _connect),
-    ("subscribe", subscribe),
-    ("unsubscribe", unsubscribe),
-    ("presence", presence),
-    ("presence_stats", presence_stats),
-    ("history", history),
-    ("ping", _ping),
-    ("send", message),
-    ("rpc", call),
-    ("refresh", refresh),
-    ("sub_refresh", refresh_subscription),
-)
+_EXECUTE: dict[str, Execute] = {
+    "connect": _connect,
+    "subscribe": subscribe,
+    "unsubscribe": unsubscribe,
+    "publish": publish,
+    "presence": presence,
+    "presence_stats": presence_stats,
+    "history": history,
+    "ping": _ping,
+    "send": message,
+    "rpc": call,
+    "refresh": refresh,
+    "sub_refresh": refresh_subscription,
+}
