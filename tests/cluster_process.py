@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from tests.node_process import OPEN_NODE, NodeProcess, running_node
@@ -32,20 +33,24 @@ byte_rate = "unlimited"
 
 @contextmanager
 def running_cluster(
-    directory: Path, url: str, count: int = 3, *, more: str = ""
+    directory: Path, url: str, count: int = 3, *, more: str = "",
+    own: Mapping[int, Mapping[str, str]] = MappingProxyType({}),
 ) -> Iterator[list[NodeProcess]]:
     """Nodes called node-0, node-1, ... that know each other.
 
     :param url: of the Redis they share.
     :param more: TOML that is appended to each node's.
+    :param own: of single nodes: another Redis `url`, `more` TOML.
     """
     with ExitStack() as stack:
         starting = []
         for number in range(count):
             home = directory / f"node-{number}"
             home.mkdir()
-            toml = CLUSTER_NODE.replace("NAME", f"node-{number}").replace("URL", url)
-            starting.append(running_node(home, toml + more))
+            facts = own.get(number, {})
+            toml = CLUSTER_NODE.replace("NAME", f"node-{number}")
+            toml = toml.replace("URL", facts.get("url", url)) + more + facts.get("more", "")
+            starting.append(running_node(home, toml))
         with ThreadPoolExecutor(count) as pool:
             nodes = list(pool.map(stack.enter_context, starting))
         for node in nodes:

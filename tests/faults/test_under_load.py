@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AbstractContextManager, asynccontextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 import trio
@@ -15,6 +16,7 @@ from tests.cluster_process import await_states, running_cluster, states
 from tests.history.client import Load, recorded_load
 from tests.node_process import API_KEY, NodeProcess
 from tests.servers.cluster import redis_cluster
+from tests.servers.proxy import open_proxy
 from tests.servers.sentinel import redis_sentinel
 from tests.servers.standalone import AOF, MEMORY_ONLY, RedisServer, redis_server
 
@@ -36,11 +38,26 @@ class Stage:
 
 
 @asynccontextmanager
-async def under_load(directory: Path, url: str) -> AsyncGenerator[Stage]:
+async def in_threads(nodes: AbstractContextManager[list[NodeProcess]]) -> AsyncGenerator[
+    list[NodeProcess]
+]:
+    """Start and end nodes in threads: a proxy of this loop may stand before their Redis."""
+    opened = await trio.to_thread.run_sync(nodes.__enter__)
+    try:
+        yield opened
+    finally:
+        with trio.CancelScope(shield=True):
+            await trio.to_thread.run_sync(nodes.__exit__, None, None, None)
+
+
+@asynccontextmanager
+async def under_load(
+    directory: Path, url: str, own: Mapping[int, Mapping[str, str]] = MappingProxyType({})
+) -> AsyncGenerator[Stage]:
     """Publishers with idempotency keys and recovering subscribers, on all nodes."""
     record = directory / "record"
     record.mkdir()
-    with running_cluster(directory, url) as nodes:
+    async with in_threads(running_cluster(directory, url, own=own)) as nodes:
         async with recorded_load(
             [node.url for node in nodes], channels=CHANNELS, publishers=3, subscribers=6,
             directory=record, api_key=API_KEY, api_urls=[node.http_url for node in nodes], rate=40,
@@ -51,6 +68,13 @@ async def under_load(directory: Path, url: str) -> AsyncGenerator[Stage]:
             await trio.sleep(AFTER)
         assert stage.no_node_crashed()
         assert load.missing == []
+
+
+async def clients_of(node: NodeProcess) -> int:
+    """Return how many clients a node serves itself."""
+    _, metrics = await trio.to_thread.run_sync(node.get, "/metrics")
+    (line,) = [each for each in metrics.splitlines() if each.startswith("wsmesh_authenticated")]
+    return int(float(line.split()[-1]))
 
 
 async def test_a_killed_node_costs_nothing(tmp_path: Path, redis_server: RedisServer) -> None:
@@ -97,13 +121,13 @@ async def test_a_redis_that_was_killed_and_started_again_is_survived_and_said(
     tmp_path: Path, config: dict[str, str]
 ) -> None:
     async with redis_server(config) as server, under_load(tmp_path, server.url) as stage:
-        clients = [node.call("info")["nodes"][0]["num_clients"] for node in stage.nodes]
+        clients = [await clients_of(node) for node in stage.nodes]
         async with stage.load.fault("restart", "redis", outage=True):
             server.kill()
             await trio.sleep(1)
             server.start()
             await trio.sleep(AFTER)
-        assert [node.call("info")["nodes"][0]["num_clients"] for node in stage.nodes] == clients
+        assert [await clients_of(node) for node in stage.nodes] == clients
     verdict = stage.load.verdict(demand={"S2"})
     assert verdict.is_valid, str(verdict)
 
@@ -180,4 +204,42 @@ async def test_a_killed_master_under_sentinel_is_survived_and_said(tmp_path: Pat
             await servers.wait_promotion()
             await trio.sleep(AFTER)
     verdict = stage.load.verdict(demand={"S2"})
+    assert verdict.is_valid, str(verdict)
+
+
+async def test_a_node_that_is_cut_off_from_redis_alone_keeps_its_clients_and_is_not_dead(
+    tmp_path: Path, redis_server: RedisServer
+) -> None:
+    async with open_proxy(redis_server.address) as proxy:
+        own = {1: {"url": f"redis://127.0.0.1:{proxy.port}"}}
+        async with under_load(tmp_path, redis_server.url, own) as stage:
+            clients = await clients_of(stage.nodes[1])
+            async with stage.load.fault("cut", "node-1", outage=True):
+                proxy.blackhole()
+                await trio.sleep(6)
+                ready, why = await trio.to_thread.run_sync(stage.nodes[1].get, "/health/ready")
+                assert ready == 503
+                assert "store" in why
+                proxy.reset()
+                await proxy.heal()
+                await trio.sleep(AFTER)
+            assert await clients_of(stage.nodes[1]) == clients > 0
+            assert all('"what":"died"' not in node.said() for node in stage.nodes)
+    verdict = stage.load.verdict()
+    assert verdict.is_valid, str(verdict)
+
+
+async def test_a_node_that_its_peers_cannot_reach_is_dead_and_comes_back_as_another(
+    tmp_path: Path, redis_server: RedisServer
+) -> None:
+    async with open_proxy(("127.0.0.1", 17_441)) as proxy:
+        mesh = f'[cluster]\naddress = "127.0.0.1:17441"\nadvertise = "127.0.0.1:{proxy.port}"\n'
+        async with under_load(tmp_path, redis_server.url, {1: {"more": mesh}}) as stage:
+            async with stage.load.fault("cut", "node-1", silent=True):
+                proxy.blackhole()
+                await trio.sleep(5)
+                await proxy.heal()
+            alive = {f"node-{number}": "alive" for number in range(3)}
+            await trio.to_thread.run_sync(await_states, stage.nodes[0], alive)
+    verdict = stage.load.verdict()
     assert verdict.is_valid, str(verdict)
