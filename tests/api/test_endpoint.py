@@ -96,7 +96,7 @@ async def test_publish_hands_over_every_option_and_answers_the_position() -> Non
         "publish", channel="c", data={"a": [1]}, tags={"t": "v"}, idempotency_key="k",
         skip_history=True, version=3, version_epoch="e",
     )
-    assert answer == {"result": {"offset": 7, "epoch": "epoch"}}
+    assert answer == {"result": {"offset": 7, "epoch": "epoch", "durability": "memory"}}
     name, asked = site.operations.asked[0]
     assert name == "publish"
     assert json.loads(asked.pop("data")) == {"a": [1]}

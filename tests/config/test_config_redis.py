@@ -132,3 +132,17 @@ def test_options_that_do_not_go_together_are_faults(load_text, text, paths):
 def test_what_goes_together_is_accepted(load_text, text):
     loaded = load_text("[redis]\n" + text)
     assert loaded.config.redis.partitions == 128
+
+
+@pytest.mark.parametrize(
+    ("redis", "channel", "said"),
+    [
+        ("", 'history_size = 1\nhistory_ttl = "1m"\n', 'expected "memory" without redis.url'),
+        ('[redis]\nurl = "embedded"\n', "", "without history_size and history_ttl"),
+    ],
+)
+def test_durability_needs_something_that_lasts(faults_of, redis, channel, said) -> None:
+    text = f'{redis}[channel.without_namespace]\ndurability = "fsync"\n{channel}'
+    (fault,) = faults_of(text)
+    assert "channel.without_namespace.durability" in fault
+    assert said in fault

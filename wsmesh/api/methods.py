@@ -58,8 +58,13 @@ async def _publish(operations: Operations, body: bytes) -> Any:
 async def _publish_one(
     operations: Operations, channel: str, data: bytes, options: dict[str, Any]
 ) -> Any:
-    position = (await operations.publish(channel, data, **options)).position
-    return {"offset": position.offset, "epoch": position.epoch} if position.offset else {}
+    published = await operations.publish(channel, data, **options)
+    position = published.position
+    if not position.offset:
+        return {}
+    return {
+        "offset": position.offset, "epoch": position.epoch, "durability": published.durability,
+    }  # fmt: skip
 
 
 async def _broadcast(operations: Operations, body: bytes) -> Any:

@@ -101,7 +101,10 @@ class Fan:
 
 
 class Joining:
-    """A subscription between "registered" and "live": keeps what is published meanwhile."""
+    """A subscription between "registered" and "live": keeps what is published meanwhile.
+
+    :ivar is_overflown: what it keeps is not all of it.
+    """
 
     __slots__ = ("is_overflown", "publications")
 

@@ -37,6 +37,12 @@ class Hub:
         channel = self._channels.get(name)
         return len(channel.live) if channel else 0
 
+    def break_joining(self, name: str) -> None:
+        """Publications were missed: who is joining cannot continue from what was kept."""
+        channel = self._channels.get(name)
+        for joining in channel.joining if channel else ():
+            joining.is_overflown = True
+
     def owners(self, name: str) -> tuple[object, ...]:
         """Return the owners of a channel's subscriptions."""
         channel = self._channels.get(name)

@@ -13,7 +13,8 @@ import re
 from collections.abc import Callable
 from functools import lru_cache
 
-from attrs import field, frozen
+import msgspec
+from attrs import frozen
 
 from wsmesh.config.channels import ChannelOptions, ChannelSection
 from wsmesh.protocol import codes
@@ -27,9 +28,8 @@ CACHED = 1024
 a large cache would pin the pages of clients that have left (docs/decisions/memory.md)."""
 
 
-@frozen(slots=True)
-class ChannelKind:
-    """What holds for one channel.
+class ChannelKind(msgspec.Struct, frozen=True, gc=False):
+    """What holds for one channel; nodes hold one for each subscription, so it is small.
 
     :param namespace: "" without one.
     :param is_private: only a subscription token opens it.
@@ -43,11 +43,7 @@ class ChannelKind:
     is_private: bool
     users: tuple[str, ...] | None
     retention: Retention
-    stored: PublishOptions = field(eq=False)
-
-    @stored.default
-    def _stored(self) -> PublishOptions:
-        return PublishOptions(retention=self.retention)
+    stored: PublishOptions
 
 
 @frozen(slots=True)
@@ -149,4 +145,5 @@ def _rules(section: ChannelSection, options: ChannelOptions) -> _Rules:
         meta_ttl=options.history_meta_ttl or section.history_meta_ttl,
     )
     pattern = re.compile(options.channel_regex) if options.channel_regex else None
-    return _Rules(options, retention, PublishOptions(retention=retention), pattern)
+    stored = PublishOptions(retention=retention, durability=options.durability)
+    return _Rules(options, retention, stored, pattern)

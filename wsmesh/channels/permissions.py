@@ -83,13 +83,12 @@ def may_publish(
     if hook_granted is not None:
         return None if hook_granted else codes.permission_denied()
     options = kind.options
-    return _decide(
-        user,
-        is_subscribed,
-        for_client=options.allow_publish_for_client,
-        for_subscriber=options.allow_publish_for_subscriber,
-        for_anonymous=options.allow_publish_for_anonymous,
+    # Spelled out: it is asked with every publication.
+    opened = options.allow_publish_for_client or (
+        is_subscribed and options.allow_publish_for_subscriber
     )
+    allowed = opened and (user != "" or options.allow_publish_for_anonymous)
+    return None if allowed else codes.permission_denied()
 
 
 def may_read_history(kind: ChannelKind, user: str, is_subscribed: bool) -> ReplyError | None:

@@ -25,6 +25,30 @@ def channel_faults(config: Config) -> Iterator[Fault]:
     for position, namespace in enumerate(channel.namespaces):
         yield from _option_faults(f"channel.namespaces[{position}]", namespace)
     yield from _personal_channel_faults(config)
+    yield from _durability_faults(config)
+
+
+def _durability_faults(config: Config) -> Iterator[Fault]:
+    channel = config.channel
+    places: list[tuple[str, ChannelOptions]] = [
+        ("channel.without_namespace", channel.without_namespace)
+    ]
+    places += [(f"channel.namespaces[{at}]", each) for at, each in enumerate(channel.namespaces)]
+    for path, options in places:
+        if options.durability == "memory":
+            continue
+        found = quoted(options.durability)
+        if not config.redis.url:
+            yield Fault(
+                f"{path}.durability", f'expected "memory" without redis.url, found {found}',
+                ("redis.url",),
+            )
+        elif not (options.history_size and options.history_ttl):
+            yield Fault(
+                f"{path}.durability",
+                f'expected "memory" without history_size and history_ttl, found {found}',
+                (f"{path}.history_size",),
+            )
 
 
 def _mark_faults(channel: ChannelSection) -> Iterator[Fault]:

@@ -42,6 +42,7 @@ async def renew_presence(services: Services, registry: Registry[Session]) -> Non
 
 def resume_after_gap(hub: Hub, channel: str) -> None:
     """Publications of a channel were missed: whoever must not miss any subscribes again."""
+    hub.break_joining(channel)
     for session in hub.owners(channel):
         if not isinstance(session, Session):
             continue

@@ -75,6 +75,7 @@ class ServerOperations:
             raise fault
         options = PublishOptions(
             retention=kind.retention,
+            durability=kind.options.durability,
             idempotency_key=idempotency_key,
             skip_history=skip_history,
             version=version,

@@ -126,13 +126,31 @@ async def test_a_top_that_goes_back_in_its_epoch_is_a_rollback(
             assert outcome.position.offset == 4
             assert outcome.position.epoch != before.epoch
         elif how == "top":
-            with pytest.raises(StoreUnavailable, match="lost"):
-                await node.store.top(CHANNEL, KEEPS)
-            top = await node.store.top(CHANNEL, KEEPS)
+            top = await again(lambda: node.store.top(CHANNEL, KEEPS))
             assert top.offset == 3
             assert top.epoch != before.epoch
         await is_told(node, before)
         assert redis_of(node).counts.rollbacks == 1
+
+
+async def test_a_read_for_a_subscription_fails_when_what_it_keeps_is_of_another_epoch(
+    server: RedisServer,
+) -> None:
+    """Kept publications with higher offsets would be taken for the continuation."""
+    section = section_of(server.url)
+    keys = Keyspace(section.prefix, section.partitions).of(CHANNEL)
+    async with running_node(section) as node:
+        for is_known in (False, True):
+            await node.store.subscribe(CHANNEL)
+            if is_known:
+                await publish(node.store, 3)
+            else:
+                server.admin.spublish(keys.shard, b'p Former 9 {"data":1}')
+                await until(lambda: node.heard)
+                with pytest.raises(StoreUnavailable, match="lost"):
+                    await node.store.top(CHANNEL, KEEPS)
+            assert (await node.store.top(CHANNEL, KEEPS)).epoch != "Former"
+            await node.store.unsubscribe(CHANNEL)
 
 
 async def test_a_stream_that_is_gone_is_told_to_subscribers(server: RedisServer) -> None:
@@ -142,6 +160,36 @@ async def test_a_stream_that_is_gone_is_told_to_subscribers(server: RedisServer)
         before = await publish(node.store, 2)
         server.admin.delete(meta_of(server, section.prefix))
         await is_told(node, before)
+
+
+async def test_entries_of_a_stream_that_is_gone_do_not_come_back(server: RedisServer) -> None:
+    section = section_of(server.url)
+    async with running_node(section) as node:
+        for read_first in (False, True):
+            before = await publish(node.store, 2)
+            server.admin.delete(meta_of(server, section.prefix))
+            if read_first:
+                assert (await node.store.history(CHANNEL, KEEPS, limit=-1)).publications == ()
+            after = await publish(node.store, 1)
+            assert after.offset == 1
+            assert after.epoch != before.epoch
+            stream = await node.store.history(CHANNEL, KEEPS, limit=-1)
+            assert numbers(stream.publications) == [1]
+        assert redis_of(node).counts.quarantined == 0
+
+
+async def test_a_repair_begins_no_stream(server: RedisServer) -> None:
+    section = section_of(server.url)
+    keys = Keyspace(section.prefix, section.partitions).of(CHANNEL)
+    async with running_node(section) as node:
+        await node.store.subscribe(CHANNEL)
+        for offset in (1, 3):
+            server.admin.execute_command(
+                "SPUBLISH", keys.shard, b'p Gone %d {"data":1}' % offset
+            )
+        await until(lambda: node.offsets == [1, 3])
+        assert node.gaps == [CHANNEL]
+        assert server.admin.keys(f"{section.prefix}:*") == []
 
 
 async def test_a_check_begins_no_stream(server: RedisServer) -> None:

@@ -280,6 +280,10 @@ class Shell(Listening):
 
 @given(EVENTS)
 @example([("failover", 0), ("publish", "heard"), ("former", 1), ("repair", "failed")])
+@example([
+    ("publish", "heard"), ("failover", 0), ("publish", "heard"), ("publish", "lost"),
+    ("publish", "heard"), ("repair", "failed"),
+])
 @example([("publish", "heard"), ("publish", "lost"), ("failover", 0), ("publish", "heard")])
 def test_no_gap_is_silent_and_in_the_end_it_is_where_the_stream_is(
     events: list[tuple[str, object]],

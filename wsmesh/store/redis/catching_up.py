@@ -81,12 +81,15 @@ class CatchingUp:
         :raises StoreUnavailable: publications were lost meanwhile, which the gap that was told
             between shows, or it cannot be told.
         """
-        self._reception.learn(track, top, reading)
-        if track.gaps == reading.gaps and not track.is_in_step(top):
+        learned = self._reception.learn(track, top, reading)
+        # Whoever reads in order to subscribe keeps what is heard meanwhile, and it does not fit a
+        # top of another epoch; with nothing kept, only former subscribers have lost something.
+        is_clean = learned is Learned.GAP and track.heard == reading.heard
+        gaps = reading.gaps + is_clean
+        if track.gaps == gaps and not track.is_in_step(top):
             await self._canaries.pass_through(track.keys.shard)
             await self._deliver_up_to(track, top)
-        # Whoever reads in order to subscribe keeps what is heard meanwhile, and it does not fit.
-        if track.gaps != reading.gaps or track.epoch != top.epoch:
+        if track.gaps != gaps or track.epoch != top.epoch:
             raise StoreUnavailable("publications were lost while the stream was read")
 
     async def _deliver_up_to(self, track: Track, top: Position) -> None:

@@ -24,7 +24,7 @@ from wsmesh.store.redis.scripts import Script
 
 MEMORY, REPLICATED, FSYNC = "memory", "replicated", "fsync"
 
-MOST = 256
+MOST = 1024
 """Publications of one batch."""
 
 MOST_WAITING = 10_000
@@ -107,6 +107,7 @@ class DurablePublications:
         self._replicas = replicas
         self._within = within
         self._waiting: dict[str, list[Member]] = {}
+        self._unconfirmed: set[str] = set()
 
     def publish(
         self, keys: Sequence[bytes], args: Sequence[bytes | str | int], level: str,
@@ -136,12 +137,12 @@ class DurablePublications:
         def replicated(reply: Any) -> None:
             if isinstance(reply, int) and reply >= self._replicas:
                 batch.confirm(REPLICATED)
-            self._missed(REPLICATED, reply, REPLICATED in batch.confirmed)
+            self._note(REPLICATED, reply, REPLICATED in batch.confirmed)
 
         def synced(reply: Any) -> None:
             if isinstance(reply, list) and reply[0] >= 1:
                 batch.confirm(FSYNC)
-            self._missed(FSYNC, reply, FSYNC in batch.confirmed)
+            self._note(FSYNC, reply, FSYNC in batch.confirmed)
 
         def informed(reply: Any) -> None:
             batch.history = _history_in(reply)
@@ -180,9 +181,14 @@ class DurablePublications:
             timeout=self._within + MARGIN if waits else None,
         )
 
-    def _missed(self, level: str, reply: object, is_confirmed: bool) -> None:
-        if not is_confirmed:
-            log.warning("store.not_confirmed", level=level, reply=str(reply))
+    def _note(self, level: str, reply: object, is_confirmed: bool) -> None:
+        """Log changes only: in an outage every batch is unconfirmed."""
+        if is_confirmed and level in self._unconfirmed:
+            self._unconfirmed.discard(level)
+            log.info("store.confirmed_again", asked=level)
+        elif not is_confirmed and level not in self._unconfirmed:
+            self._unconfirmed.add(level)
+            log.warning("store.not_confirmed", asked=level, reply=str(reply))
 
 
 def _history_in(reply: object) -> str:

@@ -128,9 +128,7 @@ class Reception:
         if learned is Learned.NOTHING and not found.recovered:
             return False
         waiting = track.release()
-        if learned is Learned.GAP:
-            track.begin_with(waiting)
-        else:
+        if learned is Learned.NOTHING:
             self._deliver_missing(track, found.publications)
         for number, (epoch, offset, publication) in enumerate(waiting):
             # The read came after these, so it is right about the epoch.
@@ -151,11 +149,16 @@ class Reception:
         """Say that publications are lost, and deliver what waited for them."""
         waiting = track.release()
         self._lost(track)
+        is_told = True
         for epoch, offset, publication in waiting:
-            if track.jump(epoch, offset):
-                self._hand_over(track, epoch, offset, publication)
-            else:
+            follows = epoch == track.epoch and offset == track.offset + 1
+            if not track.jump(epoch, offset):
                 self._counts.duplicates += 1
+                continue
+            if offset and not follows and not is_told:
+                self._lost(track)
+            is_told = is_told and not offset
+            self._hand_over(track, epoch, offset, publication)
 
     # -- listeners ------------------------------------------------------------------------------
 
@@ -171,7 +174,10 @@ class Reception:
     def _hand_over(
         self, track: Track, epoch: str, offset: int, publication: Publication
     ) -> None:
-        position = Position(epoch, offset) if offset else NOWHERE
+        position = NOWHERE
+        if offset:
+            position = Position(epoch, offset)
+            track.heard += 1
         self._counts.delivered += 1
         try:
             self._deliver(track.keys.channel, publication, position)

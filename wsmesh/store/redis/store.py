@@ -36,7 +36,7 @@ from wsmesh.store.redis.reception import Reception
 from wsmesh.store.redis.streams import NOWHERE, Streams
 from wsmesh.store.redis.track import Reading, Track
 
-_UNHEARD = Reading(0, 0, 0)
+_UNHEARD = Reading(0, 0, 0, 0)
 
 CHECK_PERIOD = 10.0
 """Seconds between comparisons of what was heard with the streams: a loss that no later message

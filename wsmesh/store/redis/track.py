@@ -7,7 +7,6 @@ may still talk, so what is of another epoch waits too, until a read has told whi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from enum import Enum, auto
 
 from attrs import define, field, frozen
@@ -57,11 +56,13 @@ class Reading:
 
     :ivar number: of the read; Redis executes them in this order.
     :ivar gaps: `Track.gaps`.
+    :ivar heard: `Track.heard`; 0 for the first read, which whoever subscribed just now makes.
     :ivar waiting: how many publications waited.
     """
 
     number: int
     gaps: int
+    heard: int
     waiting: int
 
 
@@ -72,10 +73,11 @@ class Track:
     :ivar epoch: empty: not known yet.
     :ivar offset: every publication up to here was delivered, or need not be.
     :ivar known: the highest offset of the epoch that was ever seen or acknowledged.
-    :ivar is_settled: publications up to `offset` can only be duplicates. Not so between a read
-        and the moment when all that was published before it has been heard.
+    :ivar is_settled: publications up to `offset` can only be duplicates. Not so between the first
+        read of an epoch and the moment when all that was published before it has been heard.
     :ivar waiting: what waits for missing publications; None: nothing is missing.
     :ivar gaps: how often publications of it were lost.
+    :ivar heard: publications with a position that were delivered.
     """
 
     keys: ChannelKeys
@@ -85,6 +87,7 @@ class Track:
     is_settled: bool = False
     waiting: list[Waiting] | None = None
     gaps: int = 0
+    heard: int = 0
     _former: tuple[str, ...] = field(default=(), init=False)
     _reads: int = field(default=0, init=False)
     _learned: int = field(default=0, init=False)
@@ -101,7 +104,12 @@ class Track:
                 self._is_at(offset)
                 return Verdict.DELIVER
             if offset <= self.offset:
-                return Verdict.DUPLICATE if self.is_settled else Verdict.DELIVER
+                if self.is_settled:
+                    return Verdict.DUPLICATE
+                # It was on its way when the read counted it, and so is all that follows it.
+                self.offset = offset
+                self.is_settled = True
+                return Verdict.DELIVER
             self.known = max(self.known, offset)
             self.waiting = [(epoch, offset, publication)]
             return Verdict.REPAIR
@@ -117,7 +125,8 @@ class Track:
     def begin_read(self) -> Reading:
         """Note that a read of the stream begins; what it finds is `learn`ed with the note."""
         self._reads += 1
-        return Reading(self._reads, self.gaps, len(self.waiting or ()))
+        heard = self.heard if self._reads > 1 else 0
+        return Reading(self._reads, self.gaps, heard, len(self.waiting or ()))
 
     def learn(self, top: Position, reading: Reading) -> Learned:
         """Take note of the stream's top as a read found it."""
@@ -162,14 +171,6 @@ class Track:
         """Return what waits; nothing waits any more."""
         waiting, self.waiting = self.waiting or [], None
         return waiting
-
-    def begin_with(self, waiting: Sequence[Waiting]) -> None:
-        """After a read that found another epoch: go on with its first publication that waits."""
-        for epoch, offset, _ in waiting:
-            if epoch == self.epoch and 0 < offset <= self.offset:
-                self.offset = offset - 1
-                self.is_settled = True
-                break
 
     def jump(self, epoch: str, offset: int) -> bool:
         """Go to a position whatever is missing before it; False: it was passed already."""
