@@ -44,8 +44,7 @@ class Joined:
 
     async def leave(self) -> None:
         """Say goodbye, in case there is somebody to say it to."""
-        with trio.CancelScope(shield=True, deadline=trio.current_time() + LEAVE_WITHIN):
-            await self.membership.leave()
+        await self.membership.leave()
 
 
 async def prepare_membership(

@@ -19,7 +19,7 @@ from wsmesh.api.endpoint import HTTPEndpoint
 from wsmesh.channels.fanout import Fanout
 from wsmesh.channels.hub import Hub
 from wsmesh.channels.namespaces import Namespaces
-from wsmesh.clustering import Joined, prepare_membership
+from wsmesh.clustering import LEAVE_WITHIN, Joined, prepare_membership
 from wsmesh.config.sections import Config
 from wsmesh.ingress import reloading
 from wsmesh.ingress.descriptors import room_for_clients
@@ -114,7 +114,7 @@ async def open_node(config: Config) -> AsyncGenerator[Node]:
             namespaces=Namespaces(config.channel),
             hub=hub,
             store=storage.store,
-            interest=Interest(storage.store, hub.__contains__),
+            interest=Interest(storage.store, hub.__contains__, hub.take_vacated),
             authenticator=Authenticator(config.client),
             revocations=Revocations(),
             tenures=tenures,
@@ -196,6 +196,7 @@ async def open_node(config: Config) -> AsyncGenerator[Node]:
             for door in node._doors:
                 door.close()
             if joined is not None:
-                await joined.leave()
+                with trio.move_on_after(LEAVE_WITHIN, shield=True):
+                    await joined.leave()
             connections.cancel_scope.cancel()
             nursery.cancel_scope.cancel()

@@ -156,6 +156,8 @@ def test_a_channel_without_subscribers_is_forgotten() -> None:
     hub.leave("b", reader)
     assert len(hub) == 0
     assert hub.subscriptions == 0
+    assert hub.take_vacated() == {"a", "b"}
+    assert hub.take_vacated() == set()
 
 
 def test_a_batch_is_urgent_by_its_frames_or_by_its_bytes() -> None:

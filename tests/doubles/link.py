@@ -71,7 +71,7 @@ class FakeNode:
             namespaces=Namespaces(config.channel),
             hub=self.hub,
             store=self.store,
-            interest=Interest(self.store, self.hub.__contains__),
+            interest=Interest(self.store, self.hub.__contains__, self.hub.take_vacated),
             authenticator=Authenticator(config.client),
             revocations=Revocations(),
             tenures=self.tenures,

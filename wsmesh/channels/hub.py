@@ -20,6 +20,7 @@ class Hub:
         self._fanout = fanout
         self._deflater = Deflater(compression.level) if compression.enabled else None
         self._min_size = compression.min_size
+        self._vacated: set[str] = set()
         self.subscriptions = 0
 
     def __len__(self) -> int:
@@ -77,16 +78,27 @@ class Hub:
         """Abandon a subscription that did not go live."""
         channel = self._channels[name]
         channel.no_longer_joining(joining)
-        if channel.is_unused:
-            del self._channels[name]
+        self._forget_unused(channel)
 
     def leave(self, name: str, sink: Sink) -> None:
         """End the sink's subscription."""
         channel = self._channels[name]
         channel.discard(sink)
         self.subscriptions -= 1
+        self._forget_unused(channel)
+
+    def take_vacated(self) -> set[str]:
+        """Return the channels that somebody was the last to leave, since this was last called.
+
+        Some of them may have subscribers again.
+        """
+        vacated, self._vacated = self._vacated, set()
+        return vacated
+
+    def _forget_unused(self, channel: Channel) -> None:
         if channel.is_unused:
-            del self._channels[name]
+            del self._channels[channel.name]
+            self._vacated.add(channel.name)
 
     def deliver(self, name: str, publication: Publication, position: Position) -> None:
         """Take a publication from the store (`wsmesh.store.interface.Deliver`)."""

@@ -56,13 +56,13 @@ def _listing(config: Config, timeout: float) -> Listing:
         return trio.run(partial(_read, config, timeout))
 
 
-async def _read(config: Config, timeout: float) -> Listing:
+async def _read(config: Config, within: float) -> Listing:
     from wsmesh.store.redis.client import open_redis
 
     section = config.redis
     if section.url == EMBEDDED:
         section = evolve(section, url=_embedded_url(section.embedded_dir))
-    with trio.move_on_after(timeout):
+    with trio.move_on_after(within):
         async with open_redis(section, rng=random.Random(), name="wsmesh-cluster") as redis:
             why = ""
             while True:
@@ -71,7 +71,7 @@ async def _read(config: Config, timeout: float) -> Listing:
                 except StoreUnavailable as error:
                     why = why or str(error)
                     await trio.sleep(0.1)
-    raise click.ClickException(f"cannot read the store of the configuration within {timeout:g} s")
+    raise click.ClickException(f"cannot read the store of the configuration within {within:g} s")
 
 
 def _embedded_url(directory: str) -> str:

@@ -23,11 +23,16 @@ class Interest:
     """Subscribes to the store for the first local subscriber, unsubscribes after the last.
 
     :param is_used: whether anybody here is subscribed to (or joining) a channel.
+    :param take_vacated: returns the channels that were left by their last subscriber since the
+        last call; looking at all that are held would stall a node with very many.
     """
 
-    def __init__(self, store: Store, is_used: Callable[[str], bool]) -> None:
+    def __init__(
+        self, store: Store, is_used: Callable[[str], bool], take_vacated: Callable[[], set[str]]
+    ) -> None:
         self._store = store
         self._is_used = is_used
+        self._take_vacated = take_vacated
         self._held: set[str] = set()
         self._changing: dict[str, trio.Event] = {}
 
@@ -49,18 +54,20 @@ class Interest:
         idle: set[str] = set()
         while True:
             await trio.sleep(LINGER)
-            unused = {channel for channel in self._held if not self._is_used(channel)}
-            for channel in unused & idle:
-                if channel in self._changing or self._is_used(channel):
-                    continue
-                async with self._change(channel):
-                    try:
-                        await self._store.unsubscribe(channel)
-                    except StoreUnavailable as error:
-                        log.warning("interest.not_given_up", channel=channel, error=str(error))
-                        continue
-                    self._held.discard(channel)
-            idle = unused
+            vacated = self._take_vacated()
+            for channel in idle:
+                if channel in self._changing:
+                    vacated.add(channel)
+                elif channel in self._held and not self._is_used(channel):
+                    async with self._change(channel):
+                        try:
+                            await self._store.unsubscribe(channel)
+                        except StoreUnavailable as error:
+                            log.warning("interest.not_given_up", channel=channel, error=str(error))
+                            vacated.add(channel)
+                            continue
+                        self._held.discard(channel)
+            idle = vacated
 
     def shrink(self) -> None:
         """Let go of the room of channels that are gone: a set never does so by itself."""
