@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -12,6 +13,7 @@ from tests.e2e import conformance
 from tests.e2e.conformance import ConformanceRun
 from tests.node_process import OPEN_NODE, NodeProcess, running_node
 
+_IS_SHARED = "PYTEST_XDIST_WORKER" in os.environ
 _RUN = pytest.StashKey[ConformanceRun]()
 
 
@@ -35,8 +37,11 @@ def node(start_node) -> NodeProcess:
 
 @pytest.fixture
 def autobahn(request) -> ConformanceRun:
-    """The run that began with the session."""
-    return request.config.stash[_RUN]
+    """The run that began with the session, or begins now where tests share several processes."""
+    stash = request.config.stash
+    if _RUN not in stash:
+        stash[_RUN] = conformance.start()
+    return stash[_RUN]
 
 
 def _is_autobahn(item: pytest.Item) -> bool:
@@ -45,11 +50,13 @@ def _is_autobahn(item: pytest.Item) -> bool:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=_is_autobahn)
+    # Beside the tests of one process it comes last; as one of several processes' work, first.
+    items.sort(key=_is_autobahn, reverse=_IS_SHARED)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    if any(map(_is_autobahn, session.items)) and not session.config.option.collectonly:
+    wanted = any(map(_is_autobahn, session.items)) and not session.config.option.collectonly
+    if wanted and not _IS_SHARED:
         session.config.stash[_RUN] = conformance.start()
 
 
