@@ -8,7 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from balancers.interface import Member, Spec, Strategy, View
+from balancers.interface import (
+    Clock,
+    Member,
+    Modifier,
+    ModifierSpec,
+    Observer,
+    Spec,
+    Strategy,
+    View,
+)
 from balancers.least_connections import LeastConnections, LeastConnectionsSpec
 from balancers.p2c import P2CSpec, PowerOfTwoChoices
 from balancers.random_choice import RandomChoice, RandomSpec
@@ -26,9 +35,13 @@ STRATEGIES: Mapping[str, type[Spec]] = MappingProxyType(
 
 __all__ = [
     "STRATEGIES",
+    "Clock",
     "LeastConnections",
     "LeastConnectionsSpec",
     "Member",
+    "Modifier",
+    "ModifierSpec",
+    "Observer",
     "P2CSpec",
     "PowerOfTwoChoices",
     "RandomChoice",

@@ -1,17 +1,21 @@
 """What a balancing strategy is: members, views of them, and what a strategy answers.
 
 Everything here and in the strategies is synchronous and pure: views are values, randomness is
-given when a strategy is built, keys are integers that somebody hashed before. A strategy's own
-state is what it counted itself (`opened`, `closed`) and, where members take turns, whose it is.
+given when a strategy is built, as is the clock; keys are integers that `balancers.hashing` made.
+A strategy's own state is what it counted itself (`opened`, `closed`), what it observed and, where
+members take turns, whose it is.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 from attrs import Attribute, Factory, field, frozen
+
+Clock = Callable[[], float]
+"""Returns monotonic seconds."""
 
 _MOST = 1e9
 """Far beyond what is real, and sums of it are exact enough."""
@@ -121,8 +125,45 @@ class Strategy(Protocol):
         """
 
 
-class Spec(Protocol):
-    """A strategy's options: a frozen value with defaults for all of them."""
+@runtime_checkable
+class Observer(Protocol):
+    """A strategy or modifier that learns from how placements went."""
 
-    def build(self, rng: random.Random) -> Strategy:
+    def observed(self, member: str, seconds: float | None) -> None:
+        """Take how the handshake of a client on this member (by id) went.
+
+        :param seconds: how long it took; None: the member refused, or it failed.
+        """
+
+
+class Modifier(Protocol):
+    """Changes what any strategy sees: less weight for some members, others not accepting.
+
+    It never makes a member eligible that is not in the view it was given, except back to what an
+    inner modifier took away (`panic`).
+    """
+
+    def modified(self, view: View) -> View:
+        """Return the view to decide on.
+
+        The same view (and, where time matters, the same step of time) gives the same object,
+        because strategies prepare themselves for every other one.
+        """
+
+
+class Spec(Protocol):
+    """A strategy's options: a frozen attrs value with defaults for all of them.
+
+    Seconds and shares are plain numbers. An option whose `attrs.field` has `metadata` with
+    `help` is explained by it; one with `unit="s"` may be written as `"10s"` in TOML.
+    """
+
+    def build(self, rng: random.Random, clock: Clock) -> Strategy:
         """Make the strategy."""
+
+
+class ModifierSpec(Protocol):
+    """A modifier's options, as for `Spec`."""
+
+    def build(self, rng: random.Random, clock: Clock) -> Modifier:
+        """Make the modifier."""

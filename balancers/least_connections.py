@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from attrs import frozen
 
-from balancers.interface import Member, View
+from balancers.interface import Clock, Member, View
 from balancers.tally import Tally
 
 
@@ -64,6 +64,6 @@ class LeastConnections:
 class LeastConnectionsSpec:
     """`strategy = "least_connections"`: no options."""
 
-    def build(self, rng: random.Random) -> LeastConnections:
+    def build(self, rng: random.Random, clock: Clock) -> LeastConnections:
         """Make the strategy."""
         return LeastConnections(rng)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from attrs import frozen
 
-from balancers.interface import Member, View
+from balancers.interface import Clock, Member, View
 from balancers.tally import Tally
 
 
@@ -69,6 +69,6 @@ class PowerOfTwoChoices:
 class P2CSpec:
     """`strategy = "p2c"`: no options."""
 
-    def build(self, rng: random.Random) -> PowerOfTwoChoices:
+    def build(self, rng: random.Random, clock: Clock) -> PowerOfTwoChoices:
         """Make the strategy."""
         return PowerOfTwoChoices(rng)

@@ -9,7 +9,7 @@ from itertools import accumulate
 
 from attrs import frozen
 
-from balancers.interface import Member, View
+from balancers.interface import Clock, Member, View
 from balancers.tally import Tally
 
 
@@ -65,6 +65,6 @@ class RandomChoice:
 class RandomSpec:
     """`strategy = "random"`: no options."""
 
-    def build(self, rng: random.Random) -> RandomChoice:
+    def build(self, rng: random.Random, clock: Clock) -> RandomChoice:
         """Make the strategy."""
         return RandomChoice(rng)

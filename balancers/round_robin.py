@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from attrs import frozen
 
-from balancers.interface import Member, View
+from balancers.interface import Clock, Member, View
 from balancers.tally import Tally
 
 
@@ -73,6 +73,6 @@ class RoundRobin:
 class RoundRobinSpec:
     """`strategy = "round_robin"`: no options."""
 
-    def build(self, rng: random.Random) -> RoundRobin:
+    def build(self, rng: random.Random, clock: Clock) -> RoundRobin:
         """Make the strategy."""
         return RoundRobin(rng)

@@ -35,7 +35,7 @@ class Redispatch:
         named: dict[str, Orphan] = {}
         for orphan in orphans:
             named.setdefault(orphan.session, orphan)
-        targets = self._place(view, named.values(), rng)
+        targets = self._place(view, named.values(), now, rng)
         arrivals = {
             target: _arrivals(count, policy, now, rng)
             for target, count in sorted(Counter(targets.values()).items())
@@ -47,12 +47,12 @@ class Redispatch:
         )
 
     def _place(
-        self, view: View, orphans: Iterable[Orphan], rng: random.Random
+        self, view: View, orphans: Iterable[Orphan], now: float, rng: random.Random
     ) -> dict[str, str]:
         by_home: dict[str, list[Orphan]] = {}
         for orphan in orphans:
             by_home.setdefault(orphan.home, []).append(orphan)
-        balancer = self._balancer.build(rng)
+        balancer = self._balancer.build(rng, lambda: now)
         targets: dict[str, str] = {}
         # One home after the other, because the balancer prepares itself for every other view.
         for home, leaving in by_home.items():
