@@ -22,8 +22,10 @@ from wsmesh.channels.namespaces import Namespaces
 from wsmesh.clustering import LEAVE_WITHIN, Joined, prepare_membership
 from wsmesh.config.sections import Config
 from wsmesh.ingress import reloading
+from wsmesh.ingress.control import ControlSocket, open_control
 from wsmesh.ingress.descriptors import room_for_clients
 from wsmesh.ingress.doorway import Doorway
+from wsmesh.ingress.intake import Intake
 from wsmesh.ingress.listener import Door, name_of, open_socket
 from wsmesh.ingress.pump import Pump
 from wsmesh.ingress.reception import Reception
@@ -155,15 +157,17 @@ async def open_node(config: Config) -> AsyncGenerator[Node]:
             site=endpoint,
             rates=reloading.rates_of(config.limits),
         )
+        nursery = await stack.enter_async_context(trio.open_nursery())
+        connections = await stack.enter_async_context(trio.open_nursery())
+        intake = Intake(reception, connections.start_soon, room)
         node = Node(
             config=config, name=name, started_at=clock(), operations=operations,
             metrics=metrics, registry=registry, reception=reception,
-            store=storage.store, certificate=certificate,
+            store=storage.store, certificate=certificate, intake=intake,
             membership=None if joined is None else joined.membership,
             lag=lambda: metrics.last_loop_lag,
         )
         metrics.observe_node(node.statistics)
-        nursery = await stack.enter_async_context(trio.open_nursery())
         nursery.start_soon(pump.run)
         if config.batch.delay:
             nursery.start_soon(pump.run_batches)
@@ -180,14 +184,16 @@ async def open_node(config: Config) -> AsyncGenerator[Node]:
             nursery.start_soon(certificate.watch)
         if joined is not None:
             await nursery.start(joined.run)
-        connections = await stack.enter_async_context(trio.open_nursery())
         for sock, listener in sockets:
             node._doors.append(
-                Door(
-                    sock, listener, reception, certificate if listener.tls else None,
-                    connections.start_soon, room,
-                )
+                Door(sock, listener, intake, certificate if listener.tls else None)
             )
+        if config.node.control:
+            control = ControlSocket(
+                open_control(config.node.control, "node.control"), node.report, node
+            )
+            node._control = control
+            nursery.start_soon(control.run)
         tune_gc()
         log.info("node.started", name=name, addresses=node.addresses)
         try:

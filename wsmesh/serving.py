@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from collections.abc import Callable, Iterator
 
 import structlog
@@ -10,7 +12,7 @@ from attrs import define, field
 
 import wsmesh
 from wsmesh import logs
-from wsmesh.cluster.health import Vitals
+from wsmesh.cluster.health import Vitals, health_of, load_of
 from wsmesh.cluster.membership import Membership
 from wsmesh.cluster.nodes import NodeState
 from wsmesh.cluster.verdicts import Duty
@@ -18,11 +20,14 @@ from wsmesh.config.sections import Config
 from wsmesh.errors import StoreUnavailable
 from wsmesh.ingress import reloading
 from wsmesh.ingress.connection import Connection
+from wsmesh.ingress.control import ControlSocket
+from wsmesh.ingress.intake import Intake
 from wsmesh.ingress.listener import Door
 from wsmesh.ingress.reception import Reception
 from wsmesh.ingress.tls import Certificate
 from wsmesh.memory import give_back
 from wsmesh.metrics import Metrics, NodeStatistics
+from wsmesh.protocol.control import Handover, Report
 from wsmesh.session.operations import ServerOperations
 from wsmesh.session.orders import NodeInfo
 from wsmesh.session.registry import Registry
@@ -56,8 +61,10 @@ class Node:
     _store: Store
     _membership: Membership | None
     _certificate: Certificate | None
+    _intake: Intake
     _doors: list[Door] = field(factory=list)
     _lag: Callable[[], float]
+    _control: ControlSocket | None = None
     drain_asked: trio.Event = field(factory=trio.Event)
     _is_draining: bool = False
     _has_stopped: bool = False
@@ -86,6 +93,14 @@ class Node:
             if self._membership.unwell:
                 reasons.append("this node was too slow to watch others")
         return tuple(reasons)
+
+    def refusing(self) -> str:
+        """Return why a new client would be refused right now; empty when it would not."""
+        if not self._reception.is_open:
+            return "draining" if self._is_draining else "fenced"
+        if self._reception.doorway.admission.connections >= self.config.node.max_connections:
+            return "full"
+        return ""
 
     @property
     def state(self) -> str:
@@ -141,6 +156,37 @@ class Node:
             capacity=self.config.node.max_connections,
         )
 
+    def report(self, number: int) -> Report:
+        """Return how the node is, for its control socket.
+
+        :param number: grows with every report.
+        """
+        record = None if self._membership is None else self._membership.record
+        vitals = self.vitals()
+        connections = self._reception.doorway.admission.connections
+        return Report(
+            node=self._reception.services.node_id,
+            incarnation=1 if record is None else record.incarnation,
+            name=self.name, pid=os.getpid(), state=self.state, is_ready=not self.refusing(),
+            report=number, connections=connections, capacity=vitals.capacity,
+            weight=self.config.cluster.weight, zone=self.config.cluster.zone,
+            load=load_of(connections, vitals.capacity), health=health_of(vitals),
+            listeners=self.addresses,
+        )
+
+    def refusal(self, handover: Handover) -> str:
+        """Return why a client that a gateway hands over is refused; empty when it is not."""
+        if handover.tls and self._certificate is None:
+            return "no certificate"
+        return self.refusing() or ("" if self._intake.has_room else "descriptors")
+
+    def adopt(self, handover: Handover, sock: socket.socket) -> None:
+        """Serve a client that a gateway handed over."""
+        self._intake.take(
+            sock, handover.address, certificate=self._certificate if handover.tls else None,
+            is_secure=handover.is_secure, begun=handover.begun, headers=handover.headers,
+        )
+
     def statistics(self) -> NodeStatistics:
         """Return the node's gauges as they are now."""
         doorway = self._reception.doorway
@@ -183,6 +229,8 @@ class Node:
         self._reception.is_open = False
         for door in self._doors:
             door.close()
+        if self._control is not None:
+            self._control.tell()
         log.info("node.draining", clients=len(self._registry))
         if self._membership is not None:
             self._membership.beat_now()

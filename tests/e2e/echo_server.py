@@ -11,7 +11,8 @@ import trio
 from wsmesh.channels.fanout import Fanout
 from wsmesh.config.sections import CompressionSection, LimitsSection
 from wsmesh.config.values import ByteSize
-from wsmesh.ingress.connection import Connection, Job
+from wsmesh.ingress.connection import Connection
+from wsmesh.ingress.phase import Job
 from wsmesh.ingress.doorway import Doorway
 from wsmesh.ingress.isolation import isolated
 from wsmesh.ingress.pump import Pump

@@ -16,6 +16,7 @@ from wsmesh.config.client import (
     TokenSection,
 )
 from wsmesh.config.cluster import ClusterSection
+from wsmesh.config.gateway import GatewaySection
 from wsmesh.config.limits import BatchSection, CompressionSection, LimitsSection, ProxySection
 from wsmesh.config.redis import RedisSection
 from wsmesh.config.values import Seconds, Secret, at_least, one_of, option, within
@@ -31,6 +32,7 @@ __all__ = [
     "Config",
     "EndpointsSection",
     "FailoverSection",
+    "GatewaySection",
     "HTTPAPISection",
     "HealthSection",
     "LimitsSection",
@@ -65,6 +67,11 @@ class NodeSection:
     shutdown_timeout: Seconds = option(
         Seconds(30.0), "Longest graceful stop after SIGTERM.", validator=at_least(0),
         reloadable=True,
+    )
+    control: str = option(
+        "",
+        "Path of a Unix socket on which the node reports how it is and takes clients that a "
+        "gateway on this host hands over; empty: none. Whoever may open it may do so.",
     )
     dev: bool = option(
         False,
@@ -216,6 +223,7 @@ class Config:
     compression: CompressionSection = option(CompressionSection, "Compression.")
     balancer: BalancerSection = option(BalancerSection, "Placement.")
     failover: FailoverSection = option(FailoverSection, "Failover.")
+    gateway: GatewaySection = option(GatewaySection, "One address for all nodes.")
     scaling: ScalingSection = option(ScalingSection, "Scaling.")
     redis: RedisSection = option(RedisSection, "The store of a cluster.")
     cluster: ClusterSection = option(ClusterSection, "Links between nodes.")

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import socket
 from collections import deque
-from collections.abc import Awaitable, Callable
-from typing import Protocol
+from collections.abc import Callable
 
 import trio
 
@@ -18,6 +17,7 @@ from wsmesh.channels.channel import Backlog
 from wsmesh.errors import Disconnect, ProtocolViolation
 from wsmesh.ingress.backlog import DISCARDING, StalledFrames
 from wsmesh.ingress.doorway import Doorway
+from wsmesh.ingress.phase import Job, Phase
 from wsmesh.ingress.tls import TLSSocket
 from wsmesh.protocol import codes
 from wsmesh.timers import Timer
@@ -31,22 +31,6 @@ CLOSE_WITHIN = 1.0
 
 FAREWELL_WITHIN = 5.0
 """Seconds for what has to be said to the store and the application after the end."""
-
-Job = Callable[[], Awaitable[None]]
-
-
-class Phase(Protocol):
-    """What a connection currently speaks: HTTP, then perhaps WebSocket."""
-
-    def receive(self, data: bytes) -> None:
-        """Take bytes from the peer."""
-
-    def lost(self, code: int, reason: str) -> list[Job]:
-        """The connection has ended; release what needs no waiting, return what has to be done."""
-
-    def shut_down(self) -> None:
-        """The node stops: say so to the peer, or just go."""
-
 
 class Connection:
     """A client connection.
@@ -106,13 +90,21 @@ class Connection:
 
     # -- life -----------------------------------------------------------------------------------
 
-    async def serve(self) -> None:
-        """Live until the connection ends; raises what went wrong, for `isolated` to report."""
+    async def serve(self, begun: bytes = b"") -> None:
+        """Live until the connection ends; raises what went wrong, for `isolated` to report.
+
+        :param begun: what somebody else has read from the socket.
+        """
         try:
             async with trio.open_nursery() as nursery:
                 self._spawn = nursery.start_soon
                 self._cancel = nursery.cancel_scope.cancel
                 self._doorway.pump.register(self._fd, self)
+                if begun:
+                    try:
+                        self._take(begun)
+                    except Exception as fault:  # noqa: BLE001  as the pump does
+                        self.on_fault(fault)
                 await self._work()
                 nursery.cancel_scope.cancel()
             if self._fault is not None:
@@ -208,8 +200,14 @@ class Connection:
         except OSError:
             self.lost()
             return
+        if data:
+            self._take(data)
+        else:
+            self.lost()
+
+    def _take(self, data: bytes) -> None:
         phase = self.phase
-        if not data or phase is None:
+        if phase is None:
             self.lost()
             return
         self._doorway.metrics.bytes_in += len(data)

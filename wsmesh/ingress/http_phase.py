@@ -9,7 +9,8 @@ from urllib.parse import parse_qs
 
 import structlog
 
-from wsmesh.ingress.connection import Connection, Job
+from wsmesh.ingress.connection import Connection
+from wsmesh.ingress.phase import Job
 from wsmesh.ingress.reception import Reception
 from wsmesh.ingress.websocket_phase import WebSocketPhase
 from wsmesh.protocol.codec import Form
@@ -33,10 +34,15 @@ KEEP_ALIVE = 60.0
 class HTTPPhase:
     """One connection before (or without) its upgrade."""
 
-    __slots__ = ("_closes", "_connection", "_is_idle", "_parser", "_reception")
+    __slots__ = ("_closes", "_connection", "_headers", "_is_idle", "_parser", "_reception")
 
-    def __init__(self, connection: Connection, reception: Reception) -> None:
+    def __init__(
+        self, connection: Connection, reception: Reception,
+        headers: Sequence[tuple[str, str]] = (),
+    ) -> None:
         self._connection = connection
+        self._headers = headers
+        """Further fields for the answer to an upgrade."""
         self._reception = reception
         self._closes = False
         self._is_idle = False
@@ -183,7 +189,9 @@ class HTTPPhase:
     def _upgrade(self, request: Request, form: Form) -> None:
         reception, connection = self._reception, self._connection
         doorway = reception.doorway
-        handshake = accept(request, compression=doorway.compression, subprotocols=())
+        handshake = accept(
+            request, compression=doorway.compression, subprotocols=(), headers=self._headers
+        )
         refusal = self._refusal(request)
         if refusal is not None:
             after = str(max(1, ceil(refusal.retry_after)))

@@ -6,20 +6,14 @@ import errno
 import os
 import socket
 import stat
-from collections.abc import Callable
-from typing import Any
 
 import structlog
 
 from wsmesh.config.addresses import TCPAddress, UnixAddress, parse_address
 from wsmesh.config.sections import Listener
 from wsmesh.errors import ConfigError
-from wsmesh.ingress.connection import Connection
-from wsmesh.ingress.http_phase import HTTPPhase
-from wsmesh.ingress.isolation import isolated
-from wsmesh.ingress.proxied import ProxiedPhase
-from wsmesh.ingress.reception import Reception
-from wsmesh.ingress.tls import Certificate, TLSSocket
+from wsmesh.ingress.intake import Intake
+from wsmesh.ingress.tls import Certificate
 
 ACCEPTS = 64
 """Connections taken in one turn of the pump."""
@@ -38,7 +32,7 @@ def open_socket(listener: Listener) -> socket.socket:
     address = parse_address(listener.address)
     family = socket.AF_INET
     if isinstance(address, UnixAddress):
-        _remove_stale(address.path)
+        remove_stale(address.path, socket.SOCK_STREAM)
         family, where = socket.AF_UNIX, address.path
     else:
         family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
@@ -72,14 +66,17 @@ def _explained(error: OSError) -> str:
             return error.strerror or str(error)
 
 
-def _remove_stale(path: str) -> None:
-    """Remove the socket file of a process that is gone; one that answers is left alone."""
+def remove_stale(path: str, kind: int) -> None:
+    """Remove the socket file of a process that is gone; one that answers is left alone.
+
+    :param kind: `SOCK_STREAM` or `SOCK_SEQPACKET`.
+    """
     try:
         if not stat.S_ISSOCK(os.stat(path).st_mode):
             return
     except FileNotFoundError:
         return
-    with socket.socket(socket.AF_UNIX) as probe:
+    with socket.socket(socket.AF_UNIX, kind) as probe:
         try:
             probe.connect(path)
         except ConnectionRefusedError:
@@ -98,30 +95,27 @@ def name_of(sock: socket.socket) -> str:
 class Door:
     """A listening socket in the pump: takes connections and starts serving them.
 
-    :param spawn: `start_soon` of the nursery that owns the connections.
     :ivar address: where this door is, as `[[listeners]] address` writes it.
-    :param room: open sockets the process can hold; beyond it connections are closed at once.
     """
 
     def __init__(
-        self, sock: socket.socket, listener: Listener, reception: Reception,
-        certificate: Certificate | None, spawn: Callable[..., Any], room: int,
+        self, sock: socket.socket, listener: Listener, intake: Intake,
+        certificate: Certificate | None,
     ) -> None:
         self._socket = sock
-        self._listener = listener
-        self._reception = reception
+        self._intake = intake
+        self._doorway = intake.reception.doorway
         self._certificate = certificate
-        self._spawn = spawn
-        self._room = room
+        self._is_proxied = listener.proxy_protocol == "required"
         self.address = name_of(sock)
         self._is_tcp = sock.family != socket.AF_UNIX
-        reception.doorway.pump.register(sock.fileno(), self)
+        self._doorway.pump.register(sock.fileno(), self)
 
     def close(self) -> None:
         """Take no further connections; harmless when already closed."""
         if self._socket.fileno() < 0:
             return
-        self._reception.doorway.pump.forget(self._socket.fileno())
+        self._doorway.pump.forget(self._socket.fileno())
         path = "" if self._is_tcp else self._socket.getsockname()
         self._socket.close()
         if path:
@@ -129,7 +123,6 @@ class Door:
 
     def on_readable(self) -> None:
         """Take what is waiting, up to `ACCEPTS` connections."""
-        doorway = self._reception.doorway
         for _ in range(ACCEPTS):
             try:
                 sock, name = self._socket.accept()
@@ -138,33 +131,22 @@ class Door:
             except OSError as error:
                 self._rest(error)
                 return
-            if doorway.connections >= self._room:
-                doorway.metrics.limit_hit("descriptors")
+            if not self._intake.has_room:
+                self._doorway.metrics.limit_hit("descriptors")
                 sock.close()
                 continue
-            self._take(sock, name[0] if self._is_tcp else "")
+            self._intake.take(
+                sock, name[0] if self._is_tcp else "", certificate=self._certificate,
+                is_proxied=self._is_proxied,
+            )
 
     def on_fault(self, fault: Exception) -> None:
         """A connection could not be set up; the others go on."""
         log.error("accept.failed", exc_info=fault)
 
-    def _take(self, sock: socket.socket, address: str) -> None:
-        doorway = self._reception.doorway
-        sock.setblocking(False)
-        if self._is_tcp:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        end = sock if self._certificate is None else TLSSocket(sock, self._certificate.context)
-        connection = Connection(
-            doorway, end, address, is_secure=self._certificate is not None
-        )
-        begin = ProxiedPhase if self._listener.proxy_protocol == "required" else HTTPPhase
-        connection.phase = begin(connection, self._reception)
-        doorway.connections += 1
-        self._spawn(isolated, connection, doorway)
-
     def _rest(self, error: OSError) -> None:
         """The system has nothing left: wait a little instead of trying again at once."""
-        doorway = self._reception.doorway
+        doorway = self._doorway
         fd = self._socket.fileno()
         log.error("accept.refused", error=error.strerror)
         doorway.metrics.limit_hit("descriptors")
@@ -173,4 +155,4 @@ class Door:
 
     def _resume(self) -> None:
         if self._socket.fileno() >= 0:
-            self._reception.doorway.pump.resume(self._socket.fileno())
+            self._doorway.pump.resume(self._socket.fileno())

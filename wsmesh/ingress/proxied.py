@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from wsmesh.ingress.connection import Connection, Job
+from wsmesh.ingress.connection import Connection
 from wsmesh.ingress.http_phase import HTTPPhase
+from wsmesh.ingress.phase import Job
 from wsmesh.ingress.reception import Reception
 from wsmesh.wire.proxy_protocol import ProxyHeaderError, parse
 

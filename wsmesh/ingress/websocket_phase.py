@@ -17,8 +17,9 @@ from wsmesh.errors import (
     ReplyError,
     StoreUnavailable,
 )
-from wsmesh.ingress.connection import Connection, Job
+from wsmesh.ingress.connection import Connection
 from wsmesh.ingress.doorway import Doorway
+from wsmesh.ingress.phase import Job
 from wsmesh.protocol import codes
 from wsmesh.security.rate import Rate, gcra
 from wsmesh.session.session import Session

@@ -80,13 +80,13 @@ class Handover(Struct, frozen=True, kw_only=True, tag="handover"):
     tls: bool = False
 
 
-class Taken(Struct, frozen=True, kw_only=True, tag="taken"):
+class Taken(Struct, frozen=True, tag="taken"):
     """The client is this node's."""
 
     number: int
 
 
-class Refused(Struct, frozen=True, kw_only=True, tag="refused"):
+class Refused(Struct, frozen=True, tag="refused"):
     """The client is still the gateway's."""
 
     number: int

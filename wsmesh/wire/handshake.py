@@ -33,11 +33,13 @@ class Handshake:
 
 
 def accept(
-    request: Request, *, compression: CompressionSection, subprotocols: Sequence[str]
+    request: Request, *, compression: CompressionSection, subprotocols: Sequence[str],
+    headers: Sequence[tuple[str, str]] = (),
 ) -> Handshake:
     """Return the answer to a WebSocket upgrade.
 
     :param subprotocols: those that the server speaks; the client's order of preference decides.
+    :param headers: further fields of the answer, from somebody trusted.
     :raises BadRequest: it is no valid upgrade: 405 another method than GET, 426 another version
         of WebSocket, 400 the rest.
     """
@@ -57,6 +59,7 @@ def accept(
         lines.append(f"Sec-WebSocket-Protocol: {subprotocol}")
     if deflate is not None:
         lines.append(f"Sec-WebSocket-Extensions: {deflate.header}")
+    lines += [f"{name}: {value}" for name, value in headers]
     return Handshake("\r\n".join((*lines, "", "")).encode("ascii"), deflate, subprotocol)
 
 
