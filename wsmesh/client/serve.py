@@ -31,6 +31,7 @@ from wsmesh.client.subscriber import subscribe_wanted
 from wsmesh.client.token import connection_token, refresh_connection
 from wsmesh.errors import ProtocolViolation
 from wsmesh.protocol.messages import Command, ConnectRequest
+from wsmesh.protocol.resume import RESUMING
 
 
 async def run_link(
@@ -64,15 +65,17 @@ def _first(failures: BaseExceptionGroup[AttemptFailed]) -> AttemptFailed:
 async def _converse(core: Core, link: Link, task_status: trio.TaskStatus[Link]) -> None:
     options = core.options
     token = await connection_token(core)
+    resume = core.resumption()
     hello = ConnectRequest(
-        token=token, data=options.data, name=options.name, version=options.version,
-        resume=core.resumption(),
+        token=token, data=options.data, name=options.name, version=options.version, resume=resume,
     )
+    # A gateway lets those that come back go ahead of those that are new.
+    returning = {RESUMING: "1"} if resume is not None and resume.session else {}
     async with (
         open_websocket(
             link.url,
             options.dial,
-            options.headers,
+            {**options.headers, **returning},
             within=options.deadlines.connect,
             max_message_size=options.max_message_size,
         ) as ws,

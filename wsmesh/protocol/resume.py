@@ -9,6 +9,10 @@ from __future__ import annotations
 import msgspec
 
 
+RESUMING = "x-wsmesh-resume"
+"""Field of the request head by which a gateway sees that a client continues a session."""
+
+
 class Resume(msgspec.Struct, omit_defaults=True):
     """Asks to continue a session, or, without one, for a session that can be continued."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import signal
 import stat
 from collections.abc import Iterator
@@ -274,7 +275,7 @@ def test_programs_of_path_come_before_the_one_of_the_extra(
         ({"XDG_STATE_HOME": "relative", "HOME": "/home/ann"}, "/home/ann/.local/state/wsmesh"),
         ({"XDG_STATE_HOME": "", "HOME": "/home/ann"}, "/home/ann/.local/state/wsmesh"),
         ({"HOME": "/home/ann"}, "/home/ann/.local/state/wsmesh"),
-        ({}, f"{os.path.expanduser('~')}/.local/state/wsmesh"),
+        ({}, f"{pwd.getpwuid(os.getuid()).pw_dir}/.local/state/wsmesh"),
     ],
 )
 def test_the_default_directory_is_of_the_users_state(
