@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from balancers.balancer import Balancer, compose
+from balancers.first import First, FirstSpec
 from balancers.interface import (
     Clock,
     Member,
@@ -19,37 +21,59 @@ from balancers.interface import (
     View,
 )
 from balancers.least_connections import LeastConnections, LeastConnectionsSpec
+from balancers.least_load import LeastLoad, LeastLoadSpec
+from balancers.modifiers import MODIFIERS
 from balancers.p2c import P2CSpec, PowerOfTwoChoices
+from balancers.peak_ewma import PeakEwma, PeakEwmaSpec
 from balancers.random_choice import RandomChoice, RandomSpec
 from balancers.round_robin import RoundRobin, RoundRobinSpec
+from balancers.sticky import Sticky, StickySpec
 from balancers.tally import Tally
+from balancers.weighted_round_robin import WeightedRoundRobin, WeightedRoundRobinSpec
 
 STRATEGIES: Mapping[str, type[Spec]] = MappingProxyType(
     {
+        "first": FirstSpec,
         "least_connections": LeastConnectionsSpec,
+        "least_load": LeastLoadSpec,
         "p2c": P2CSpec,
+        "peak_ewma": PeakEwmaSpec,
         "random": RandomSpec,
         "round_robin": RoundRobinSpec,
+        "weighted_round_robin": WeightedRoundRobinSpec,
     }
 )
 
 __all__ = [
+    "MODIFIERS",
     "STRATEGIES",
+    "Balancer",
     "Clock",
+    "First",
+    "FirstSpec",
     "LeastConnections",
     "LeastConnectionsSpec",
+    "LeastLoad",
+    "LeastLoadSpec",
     "Member",
     "Modifier",
     "ModifierSpec",
     "Observer",
     "P2CSpec",
+    "PeakEwma",
+    "PeakEwmaSpec",
     "PowerOfTwoChoices",
     "RandomChoice",
     "RandomSpec",
     "RoundRobin",
     "RoundRobinSpec",
     "Spec",
+    "Sticky",
+    "StickySpec",
     "Strategy",
     "Tally",
     "View",
+    "WeightedRoundRobin",
+    "WeightedRoundRobinSpec",
+    "compose",
 ]

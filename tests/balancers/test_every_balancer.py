@@ -17,6 +17,10 @@ from balancers import STRATEGIES, Member, Strategy, View
 from tests.balancers.fleets import fleet, keys, seeds, views
 
 every_strategy = pytest.mark.parametrize("name", sorted(STRATEGIES))
+every_fair_strategy = pytest.mark.parametrize(
+    # `first` fills one member before it turns to the next: being unequal is what it is for.
+    "name", sorted(STRATEGIES.keys() - {"first"}),
+)
 
 
 def build(name: str, seed: int = 0) -> Strategy:
@@ -115,7 +119,7 @@ def test_the_same_seed_gives_the_same_picks(name: str, view: View, seed: int) ->
     ]
 
 
-@every_strategy
+@every_fair_strategy
 def test_every_eligible_member_is_picked_in_the_long_run(name: str) -> None:
     strategy, view = build(name), fleet(0, 0, 0, 0)
     shares: Counter[str] = Counter()

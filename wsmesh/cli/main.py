@@ -15,6 +15,7 @@ from wsmesh.cli.failing import failures_told
 # Imported when used: a node does not need the terminal client, nor `token` the node.
 _COMMANDS = {
     "run": "wsmesh.cli.node:run",
+    "gateway": "wsmesh.cli.gateway:gateway",
     "config": "wsmesh.cli.config:config",
     "token": "wsmesh.cli.token:token",
     "publish": "wsmesh.cli.publish:publish",
