@@ -6,36 +6,27 @@ Garbage, heads that are too large and clients that are too slow end here: nodes 
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
 from contextlib import suppress
-from math import ceil
 
 import structlog
 import trio
-from attrs import define, frozen
+from attrs import define
 
-from wsmesh.config.sections import Config, Listener
-from wsmesh.gateway.affinity import Affinity
-from wsmesh.gateway.fleet import Route
-from wsmesh.gateway.forwarding import forwarded, with_headers
-from wsmesh.gateway.links import Links
-from wsmesh.gateway.metrics import GatewayMetrics
-from wsmesh.gateway.placing import Placing
+from wsmesh.gateway.affinity import Claim
+from wsmesh.gateway.desk import Arriving, Desk
+from wsmesh.gateway.placing import Attempt
 from wsmesh.gateway.reading import (
     READ,
     End,
-    head_in,
     read_head,
     read_proxy_header,
     receive_into,
     send_all,
 )
-from wsmesh.gateway.relay import Relay
-from wsmesh.gateway.site import GatewaySite
-from wsmesh.gateway.turnstile import QueueFull, Turnstile
-from wsmesh.ingress.tls import Certificate, TLSSocket
-from wsmesh.security.addresses import TrustedProxies, client_address
-from wsmesh.wire.http import BadRequest, Request, response
+from wsmesh.gateway.turnstile import QueueFull
+from wsmesh.gateway.ways import Carried, Refused, connect, hand_over
+from wsmesh.ingress.tls import TLSSocket
+from wsmesh.wire.http import BadRequest, response
 from wsmesh.wire.proxy_protocol import ProxyHeaderError
 from wsmesh.wire.refusal import error_body, explained
 
@@ -45,233 +36,121 @@ FAREWELL = 1.0
 log = structlog.get_logger("wsmesh.gateway")
 
 
-@frozen(eq=False)
-class _Carried:
-    """A relayed connection's other end, and what was read from it already."""
-
-    far: socket.socket
-    answer: bytes = b""
-
-
-@define(eq=False, kw_only=True)
-class Desk:
-    """What all arrivals share; a reload exchanges `config`, `affinity` and `proxies`.
-
-    :ivar arriving: clients that are here.
-    """
-
-    config: Config
-    placing: Placing
-    links: Links
-    relay: Relay
-    affinity: Affinity
-    proxies: TrustedProxies
-    turnstile: Turnstile
-    site: GatewaySite
-    metrics: GatewayMetrics
-    clock: Callable[[], float]
-    arriving: int = 0
-
-
 @define(eq=False)
 class Arrival:
-    """One accepted socket; `serve` closes it, unless a node has it then.
-
-    :param address: of the peer, empty on a Unix socket.
-    """
+    """The task of a client that is still the gateway's."""
 
     _desk: Desk
-    _socket: socket.socket
-    address: str
-    _listener: Listener
-    _certificate: Certificate | None
+    _client: Arriving
     _is_relayed: bool = False
 
     async def serve(self) -> None:
         """Live until the client is somebody else's, or gone. One client's fault ends here."""
-        desk = self._desk
+        desk, client = self._desk, self._client
         desk.arriving += 1
-        end: End = self._socket
         try:
+            end: End = client.sock
             if desk.arriving > desk.config.gateway.max_waiting:
-                desk.metrics.refused.add("busy")
-                await self._say(end, self._unavailable("too many clients at once"))
+                await self._turn_away(end, "busy", "too many clients at once")
                 return
-            if self._certificate is not None and desk.config.gateway.tls == "terminate":
-                end = TLSSocket(self._socket, self._certificate.context)
-            await self._receive(end)
+            if client.certificate is not None and desk.config.gateway.tls == "terminate":
+                end = TLSSocket(client.sock, client.certificate.context)
+            if client.request is not None or await self._meet(end):
+                await self._place(end)
         except (OSError, ProxyHeaderError, EOFError) as error:
             # The client went away, or never was one.
-            log.debug("gateway.client_lost", address=self.address, error=str(error))
+            log.debug("gateway.client_lost", address=client.address, error=str(error))
         except Exception:  # the barrier around each client, as around each connection of a node
             desk.metrics.refused.add("fault")
-            log.exception("gateway.client_failed", address=self.address)
+            log.exception("gateway.client_failed", address=client.address)
         finally:
             if not self._is_relayed:
                 desk.arriving -= 1
-            self._socket.close()
+            client.sock.close()
 
-    async def _receive(self, end: End) -> None:
-        desk = self._desk
-        begun = bytearray()
-        request: Request | None = None
+    async def _meet(self, end: End) -> bool:
+        """Read the request; return whether it is for a node."""
+        desk, client = self._desk, self._client
+        timeout = desk.config.limits.handshake_timeout
         try:
-            # Mostly the head is here already, and needs no deadline.
-            if self._reads_at_once:
-                with suppress(BlockingIOError):
-                    begun += self._socket.recv(READ)
-                request = head_in(begun, desk.config.limits)
-            if request is None:
-                with trio.fail_after(desk.config.limits.handshake_timeout):
-                    request = await self._wait_for_head(end, begun)
-            own = None if request is None else desk.site.answer(request, self.address)
+            with trio.move_on_after(timeout) as patience:
+                await self._read(end)
+            if patience.cancelled_caught:
+                raise BadRequest(408, "request took too long", "handshake_timeout")
+            request = client.request
+            client.read_at = desk.clock()
+            own = None if request is None else desk.site.answer(request, client.address)
         except BadRequest as error:
             await self._refuse(end, error)
-            return
-        except trio.TooSlowError:
-            slow = BadRequest(408, "request took too long", "handshake_timeout")
-            await self._refuse(end, slow)
-            return
+            return False
         if own is not None:
             await self._say(end, own)
-        else:
-            await self._place(end, request, bytes(begun))
+        return own is None
 
-    # -- reading --------------------------------------------------------------------------------
-
-    @property
-    def _reads_at_once(self) -> bool:
-        """Whether what comes first is a request that may be read."""
-        return self._certificate is None and self._listener.proxy_protocol != "required"
-
-    async def _wait_for_head(self, end: End, begun: bytearray) -> Request | None:
-        """Read until the head is whole; there is none of a client whose TLS passes through."""
-        if self._listener.proxy_protocol == "required":
-            if self.address not in self._desk.proxies:
+    async def _read(self, end: End) -> None:
+        desk, client = self._desk, self._client
+        if client.listener.proxy_protocol == "required":
+            if client.address not in desk.proxies:
                 raise EOFError("a PROXY header from somebody who is not trusted")
-            self.address = await read_proxy_header(self._socket, begun) or self.address
-        if self._certificate is not None and end is self._socket:
-            return None
-        return await read_head(end, begun, self._desk.config.limits)
+            found = await read_proxy_header(client.sock, client.begun)
+            client.address = found or client.address
+        # Of a client whose TLS passes through, nothing can be read.
+        if client.certificate is None or end is not client.sock:
+            client.request = await read_head(end, client.begun, desk.config.limits)
 
-    # -- placing --------------------------------------------------------------------------------
-
-    async def _place(self, end: End, request: Request | None, begun: bytes) -> None:
-        desk = self._desk
-        address = self.address
-        if request is not None:
-            values = request.header_values("x-forwarded-for")
-            address = client_address(address, values, desk.proxies)
-        began = desk.clock()
-        claim = desk.affinity.claim(
-            request, address, began, is_secure=self._certificate is not None
-        )
-        carried: list[_Carried] = []
-
-        async def attempt(route: Route) -> str:
-            if route.control:
-                return await self._hand_over(end, route, begun, claim.headers, carried)
-            return await self._connect(end, route, request, begun, claim.headers, carried)
-
+    async def _place(self, end: End) -> None:
+        desk, client = self._desk, self._client
+        claim = client.claim or desk.claim(client)
         try:
             await desk.turnstile.enter(is_returning=claim.is_returning)
-            try:
-                placement = await desk.placing.place(desk.placing.hashed(claim.key), attempt)
-            finally:
-                desk.turnstile.leave()
         except QueueFull:
-            desk.metrics.refused.add("busy")
-            await self._say(end, self._unavailable("too many clients wait for a node"))
+            await self._turn_away(end, "busy", "too many clients wait for a node")
             return
-        if placement is None:
-            desk.metrics.refused.add("no_node")
-            await self._say(end, self._unavailable("no node takes clients now"))
-            return
-        desk.metrics.placing_seconds.observe(desk.clock() - began)
-        desk.metrics.placed.add("relay" if carried else "handover")
-        if carried:
-            self._is_relayed = True
-            desk.arriving -= 1
+        try:
+            attempt, carried = await self._find(end, claim)
+        finally:
+            desk.turnstile.leave()
+        if attempt is None:
+            await self._turn_away(end, "no_node", "no node takes clients now")
+        elif carried is not None:
+            await self._carry(end, attempt, carried)
+
+    async def _find(self, end: End, claim: Claim) -> tuple[Attempt | None, Carried | None]:
+        """Try nodes in the order of preference until one takes the client."""
+        desk, client = self._desk, self._client
+        key = desk.placing.hashed(claim.key)
+        while len(client.tried) < desk.config.gateway.attempts:
+            attempt = desk.placing.attempt(key, client.tried)
+            if attempt is None:
+                break
+            way = hand_over if attempt.route.control else connect
             try:
-                await send_all(end, carried[0].answer)
-                await desk.relay.carry(end, carried[0].far)
-            finally:
-                carried[0].far.close()
-                placement.ended()
+                outcome = await way(desk, client, end, claim, attempt.route)
+            except BaseException:
+                attempt.ended()
+                raise
+            if not isinstance(outcome, Refused):
+                desk.placed(client, attempt, "relay" if outcome else "handover")
+                return attempt, outcome
+            attempt.failed(outcome.reason)
+            client.tried.add(attempt.member)
+        return None, None
 
-    async def _hand_over(
-        self, end: End, route: Route, begun: bytes, headers: tuple[tuple[str, str], ...],
-        carried: list[_Carried],
-    ) -> str:
-        """Hand the socket itself over, or behind our TLS the other end of a new pair."""
-        desk = self._desk
-        link = desk.links.get(route.control)
-        if link is None:
-            return "no link"
-        timeout = desk.config.gateway.handover_timeout
-        if end is self._socket:
-            return await link.hand_over(
-                end, timeout=timeout, address=self.address, begun=begun, headers=headers,
-                tls=self._certificate is not None,
-            )
-        ours, theirs = socket.socketpair()
+    async def _carry(self, end: End, attempt: Attempt, carried: Carried) -> None:
+        self._is_relayed = True
+        self._desk.arriving -= 1
         try:
-            with theirs:
-                reason = await link.hand_over(
-                    theirs, timeout=timeout, address=self.address, is_secure=True,
-                    begun=begun, headers=headers,
-                )
-        except BaseException:
-            ours.close()
-            raise
-        if reason:
-            ours.close()
-            return reason
-        ours.setblocking(False)
-        carried.append(_Carried(ours))
-        return ""
-
-    async def _connect(
-        self, end: End, route: Route, request: Request | None, begun: bytes,
-        headers: tuple[tuple[str, str], ...], carried: list[_Carried],
-    ) -> str:
-        """Connect to a node elsewhere, and say there what the client said."""
-        desk, section = self._desk, self._desk.config.gateway
-        host, _, port = route.address.rpartition(":")
-        far = None
-        answer = bytearray()
-        try:
-            with trio.fail_after(section.connect_timeout):
-                stream = await trio.open_tcp_stream(host.strip("[]"), int(port))
-                far = socket.socket(fileno=stream.socket.detach())
-                if request is not None:
-                    begun = forwarded(
-                        begun, self.address, is_secure=end is not self._socket,
-                        is_trusted=self.address in desk.proxies,
-                    )
-                await send_all(far, begun)
-                if request is not None and request.is_upgrade:
-                    while b"\r\n" not in answer:
-                        await receive_into(answer, far)
-                    if b" 503 " in answer[: answer.index(b"\r\n")]:
-                        raise EOFError("answered 503")
-        except (OSError, EOFError, trio.TooSlowError) as error:
-            if far is not None:
-                far.close()
-            return "too slow" if isinstance(error, trio.TooSlowError) else "unreachable"
-        except BaseException:
-            if far is not None:
-                far.close()
-            raise
-        carried.append(_Carried(far, with_headers(bytes(answer), headers)))
-        return ""
+            await send_all(end, carried.answer)
+            await self._desk.relay.carry(end, carried.far)
+        finally:
+            carried.far.close()
+            attempt.ended()
 
     # -- refusing -------------------------------------------------------------------------------
 
-    def _unavailable(self, why: str) -> bytes:
-        after = ceil(self._desk.config.gateway.retry_after)
-        headers = (("Content-Type", "application/json"), ("Retry-After", str(after)))
-        return response(503, headers, error_body(503, why), keep_alive=False)
+    async def _turn_away(self, end: End, reason: str, why: str) -> None:
+        self._desk.metrics.refused.add(reason)
+        await self._say(end, self._desk.unavailable(why))
 
     async def _refuse(self, end: End, refusal: BadRequest) -> None:
         self._desk.metrics.refused.add(refusal.limit or "malformed")

@@ -20,9 +20,10 @@ from wsmesh.config.redis_url import EMBEDDED
 from wsmesh.config.sections import Config, Listener
 from wsmesh.errors import ConfigError
 from wsmesh.gateway.affinity import Affinity
-from wsmesh.gateway.arrival import Arrival, Desk
 from wsmesh.gateway.balancing import balancer_of, seed_of
+from wsmesh.gateway.desk import Arriving, Desk
 from wsmesh.gateway.discovery import read_registry
+from wsmesh.gateway.express import Express
 from wsmesh.gateway.fleet import Fleet
 from wsmesh.gateway.links import Links
 from wsmesh.gateway.metrics import GatewayMetrics, GatewayStatistics
@@ -109,7 +110,6 @@ class Gateway:
         desk = self.desk
         if config.balancer != self.config.balancer:
             desk.placing.balancer = balancer
-        desk.placing.attempts = config.gateway.attempts
         desk.placing.seed = seed_of(config)
         desk.affinity, desk.proxies, desk.config = affinity, proxies, config
         desk.site.reconfigure(config)
@@ -141,13 +141,10 @@ async def open_gateway(config: Config) -> AsyncGenerator[Gateway]:
     fleet = Fleet(by_hand, suspect_for=section.suspect_for)
     metrics = GatewayMetrics(wsmesh.__version__, lambda: gateway.statistics())
     placing = Placing(
-        fleet, balancer_of(config, rng, clock), rng, clock, metrics.failed.add,
-        section.attempts, seed_of(config),
+        fleet, balancer_of(config, rng, clock), rng, clock, metrics.failed.add, seed_of(config)
     )
-    links = Links(
-        fleet, tuple(each[5:] for each in section.nodes if each.startswith("unix:")),
-        section.control_dir,
-    )
+    by_socket = tuple(each[5:] for each in section.nodes if each.startswith("unix:"))
+    links = Links(fleet, section.handover_timeout, by_socket, section.control_dir)
     desk = Desk(
         config=config, placing=placing, links=links,
         relay=Relay(section.relay_idle_timeout, section.relay_buffer),
@@ -159,6 +156,7 @@ async def open_gateway(config: Config) -> AsyncGenerator[Gateway]:
         ),
         metrics=metrics, clock=clock,
     )
+    express = Express(desk)
     async with AsyncExitStack() as stack:
         sockets = []
         for listener, sock in _listening(config):
@@ -182,7 +180,7 @@ async def open_gateway(config: Config) -> AsyncGenerator[Gateway]:
                 open_control(section.control, "gateway.control"), gateway.report
             )
             nursery.start_soon(control.run)
-        nursery.start_soon(_accept_all, doors, emptied, desk, sockets, certificate)
+        nursery.start_soon(_accept_all, doors, emptied, express, sockets, certificate)
         log.info("gateway.started", addresses=gateway.addresses)
         yield gateway
 
@@ -203,23 +201,27 @@ def _listening(config: Config) -> list[tuple[Listener, socket.socket]]:
 
 
 async def _accept_all(
-    doors: trio.CancelScope, emptied: trio.Event, desk: Desk,
+    doors: trio.CancelScope, emptied: trio.Event, express: Express,
     sockets: list[tuple[socket.socket, Listener]], certificate: Certificate | None,
 ) -> None:
-    async with trio.open_nursery() as arrivals:
-        with doors:
-            async with trio.open_nursery() as accepting:
-                for sock, listener in sockets:
-                    own = certificate if listener.tls else None
-                    accepting.start_soon(_accept, arrivals, desk, sock, listener, own)
-        for sock, _ in sockets:
-            sock.close()
+    try:
+        async with trio.open_nursery() as arrivals:
+            express.spawn = arrivals.start_soon
+            with doors:
+                async with trio.open_nursery() as accepting:
+                    for sock, listener in sockets:
+                        own = certificate if listener.tls else None
+                        accepting.start_soon(_accept, express, sock, listener, own)
+            for sock, _ in sockets:
+                sock.close()
+            await express.wait_settled()
+    finally:
+        express.spawn = None
     emptied.set()
 
 
 async def _accept(
-    arrivals: trio.Nursery, desk: Desk, door: socket.socket, listener: Listener,
-    certificate: Certificate | None,
+    express: Express, door: socket.socket, listener: Listener, certificate: Certificate | None
 ) -> None:
     is_tcp = door.family != socket.AF_UNIX
     while True:
@@ -236,9 +238,7 @@ async def _accept(
             sock.setblocking(False)
             if is_tcp:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            desk.metrics.accepted += 1
-            arrival = Arrival(desk, sock, name[0] if is_tcp else "", listener, certificate)
-            arrivals.start_soon(arrival.serve)
+            express.take(Arriving(sock, name[0] if is_tcp else "", listener, certificate))
 
 
 async def run(

@@ -9,7 +9,7 @@ from contextlib import suppress
 
 import structlog
 import trio
-from attrs import define, field
+from attrs import define, field, frozen
 
 from wsmesh.gateway.fleet import Fleet
 from wsmesh.protocol.control import (
@@ -37,17 +37,19 @@ AT_ONCE = 64
 log = structlog.get_logger("wsmesh.gateway")
 
 
-@define(eq=False)
-class _Waiting:
-    """A handover that is not answered yet; `refused` says why when `taken` is false."""
+Settled = Callable[[str], None]
+"""Told why a client was refused, or empty: it was taken."""
 
-    answered: trio.Event = field(factory=trio.Event)
-    taken: bool = False
-    refused: str = ""
 
-    def settle(self, refused: str | None) -> None:
-        self.taken, self.refused = refused is None, refused or ""
-        self.answered.set()
+@frozen(kw_only=True)
+class Client:
+    """What a node is told with a client's socket; see `wsmesh.protocol.control.Handover`."""
+
+    address: str
+    is_secure: bool = False
+    begun: bytes = b""
+    headers: tuple[tuple[str, str], ...] = ()
+    tls: bool = False
 
 
 @define(eq=False)
@@ -60,12 +62,18 @@ class NodeLink:
 
     path: str
     _fleet: Fleet
+    _timeout: float
     _socket: socket.socket | None = field(default=None, init=False)
-    _waiting: dict[int, _Waiting] = field(factory=dict, init=False)
+    _waiting: dict[int, tuple[float, Settled]] = field(factory=dict, init=False)
     _number: int = field(default=0, init=False)
 
     async def run(self) -> None:
         """Keep the link open until cancelled."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._watch)
+            await self._keep_open()
+
+    async def _keep_open(self) -> None:
         while True:
             with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as sock:
                 sock.setblocking(False)
@@ -76,43 +84,69 @@ class NodeLink:
                     self._lost(sock)
             await trio.sleep(RETRY)
 
-    async def hand_over(
-        self, sock: socket.socket, *, timeout: float, address: str, is_secure: bool = False,
-        begun: bytes = b"", headers: tuple[tuple[str, str], ...] = (), tls: bool = False,
-    ) -> str:
-        """Hand a client over; return why it was refused, empty when it was taken.
+    def offer(self, sock: socket.socket, client: Client, settled: Settled) -> str:
+        """Send a client to the node, whose answer `settled` is told, at the latest in time.
 
-        When it was taken, close `sock` without touching it; otherwise it is still the caller's.
+        Until then the socket must stay open and untouched; when it was taken, close it.
 
-        :param timeout: seconds; a node that does not answer by then is given up.
+        :raises BlockingIOError: the link is full; `settled` will not be called.
+        :returns: why the link cannot be used, empty when the client is on its way.
         """
         link = self._socket
         if link is None:
             return "no link"
-        self._number += 1
-        number = self._number
+        number = self._number + 1
         message = encode(
             Handover(
-                number=number, address=address, is_secure=is_secure, begun=begun,
-                headers=headers, tls=tls,
+                number=number, address=client.address, is_secure=client.is_secure,
+                begun=client.begun, headers=client.headers, tls=client.tls,
             )
         )
-        waiting = self._waiting[number] = _Waiting()
         try:
-            with trio.CancelScope(
-                shield=True, deadline=trio.current_time() + timeout
-            ) as patience:
-                await _send_with(link, message, sock)
-                await waiting.answered.wait()
-            if patience.cancelled_caught:
-                self._give_up(link)
+            socket.send_fds(link, [message], [sock.fileno()])
+        except BlockingIOError:
+            raise
         except OSError:
             self._give_up(link)
-        finally:
-            self._waiting.pop(number, None)
-        if waiting.taken:
-            return ""
-        return waiting.refused or "no answer"
+            return "link lost"
+        self._number = number
+        self._waiting[number] = (trio.current_time() + self._timeout, settled)
+        return ""
+
+    async def hand_over(self, sock: socket.socket, client: Client) -> str:
+        """Hand a client over; return why it was refused, empty when it was taken.
+
+        When it was taken, close `sock` without touching it; otherwise it is still the caller's.
+        """
+        answers: list[str] = []
+        answered = trio.Event()
+
+        def settled(reason: str) -> None:
+            answers.append(reason)
+            answered.set()
+
+        while True:
+            try:
+                reason = self.offer(sock, client, settled)
+            except BlockingIOError:
+                link = self._socket
+                assert link is not None
+                await trio.lowlevel.wait_writable(link)
+                continue
+            if reason:
+                return reason
+            # Whose client it is must be known; it will be, in time.
+            with trio.CancelScope(shield=True):
+                await answered.wait()
+            return answers[0]
+
+    async def _watch(self) -> None:
+        """Give up a link whose node leaves a client unanswered."""
+        while True:
+            await trio.sleep(self._timeout / 4)
+            oldest = next(iter(self._waiting.values()), None)
+            if oldest is not None and self._socket and oldest[0] < trio.current_time():
+                self._give_up(self._socket)
 
     def _give_up(self, link: socket.socket) -> None:
         """Shut the link, so that nothing is taken any more; what was taken before still counts."""
@@ -155,45 +189,38 @@ class NodeLink:
                     self._socket = sock
                     self._fleet.reported(self.path, report)
                 case Taken(number):
-                    self._settle(number, None)
+                    self._settle(number, "")
                 case Refused(number, reason):
                     self._settle(number, reason or "refused")
                 case _:
                     raise MalformedControl("expected a report or an answer")
         return True
 
-    def _settle(self, number: int, refused: str | None) -> None:
-        waiting = self._waiting.get(number)
+    def _settle(self, number: int, refused: str) -> None:
+        waiting = self._waiting.pop(number, None)
         if waiting is not None:
-            waiting.settle(refused)
+            waiting[1](refused)
 
     def _lost(self, sock: socket.socket) -> None:
         if self._socket is sock:
             self._socket = None
         self._fleet.lost(self.path)
-        for waiting in self._waiting.values():
-            if not waiting.answered.is_set():
-                waiting.settle("link lost")
-
-
-async def _send_with(link: socket.socket, message: bytes, sock: socket.socket) -> None:
-    while True:
-        try:
-            socket.send_fds(link, [message], [sock.fileno()])
-            return
-        except BlockingIOError:
-            await trio.lowlevel.wait_writable(link)
+        waiting, self._waiting = self._waiting, {}
+        for _, settled in waiting.values():
+            settled("no answer")
 
 
 @define(eq=False)
 class Links:
     """The links to all nodes of this host.
 
+    :param timeout: seconds that a node has to take or refuse a client.
     :param paths: control sockets by hand.
     :param directory: every `*.sock` in it is one; empty: none.
     """
 
     _fleet: Fleet
+    _timeout: float
     _paths: tuple[str, ...] = ()
     _directory: str = ""
     _links: dict[str, NodeLink] = field(factory=dict, init=False)
@@ -209,7 +236,7 @@ class Links:
             while True:
                 wanted = {*self._paths, *self._found()}
                 for path in wanted - set(self._links):
-                    link = self._links[path] = NodeLink(path, self._fleet)
+                    link = self._links[path] = NodeLink(path, self._fleet, self._timeout)
                     ends[path] = await nursery.start(_run, link)
                 for path in set(self._links) - wanted:
                     ends.pop(path)()

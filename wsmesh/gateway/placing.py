@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Set
 
 import structlog
-from attrs import define, field, frozen
+from attrs import define, field
 
 from balancers import Member
 from balancers.balancer import Balancer
@@ -16,37 +16,19 @@ from wsmesh.gateway.fleet import Fleet, Route
 log = structlog.get_logger("wsmesh.gateway")
 
 
-Attempt = Callable[[Route], Awaitable[str]]
-"""Tries one node; returns why it did not take the client, empty when it did."""
-
-
-@frozen(eq=False)
-class Placement:
-    """A client that a node took."""
-
-    member: str
-    _balancer: Balancer
-
-    def ended(self) -> None:
-        """Count the connection's end, if the gateway sees it."""
-        self._balancer.closed(self.member)
-
-
 @define(eq=False)
 class Placing:
     """Finds nodes for clients by the balancer that is in use.
 
     :param failed: told of each attempt that failed, with the reason.
-    :param attempts: nodes that are tried for a client.
     :ivar balancer: may be exchanged at any time.
     """
 
     fleet: Fleet
     balancer: Balancer
     _rng: random.Random
-    _clock: Callable[[], float]
-    _failed: Callable[[str], None]
-    attempts: int = 4
+    clock: Callable[[], float]
+    failed: Callable[[str], None]
     seed: bytes = field(default=b"", repr=False)
 
     def hashed(self, key: bytes | None) -> int:
@@ -55,44 +37,55 @@ class Placing:
 
     def ranked(self, key: int) -> list[Member]:
         """Return the members that a client would be placed on, in order of preference."""
-        return list(self.balancer.rank(key, self.fleet.view(self._clock())))
+        return list(self.balancer.rank(key, self.fleet.view(self.clock())))
 
-    async def place(self, key: int, attempt: Attempt) -> Placement | None:
-        """Try nodes in the order of preference until one takes the client; None: none did.
+    def attempt(self, key: int, tried: Set[str] = frozenset()) -> Attempt | None:
+        """Pick the first member in rank that was not tried; None: there is none.
 
-        A node counts as having the client from the pick on, so that a burst does not all go
-        there, and a node that does not take it gets nobody for a while.
+        It counts as having the client from now on, so that a burst does not all go there; what
+        became of it must be told to the attempt.
         """
-        balancer, fleet = self.balancer, self.fleet
-        tried: set[str] = set()
-        for _ in range(self.attempts):
-            member = self._next(balancer, key, tried)
-            route = None if member is None else fleet.route(member.id)
-            if member is None or route is None:
-                return None
-            balancer.opened(member.id)
-            began = self._clock()
-            taken = False
-            try:
-                reason = await attempt(route)
-                taken = not reason
-            finally:
-                if not taken:
-                    balancer.closed(member.id)
-            if taken:
-                balancer.observed(member.id, self._clock() - began)
-                if tried:
-                    balancer.placed(key, member.id)
-                return Placement(member.id, balancer)
-            self._failed(reason)
-            log.info("gateway.not_taken", node=member.id, reason=reason)
-            balancer.observed(member.id, None)
-            fleet.suspect(member.id, self._clock())
-            tried.add(member.id)
-        return None
+        balancer = self.balancer
+        now = self.clock()
+        view = self.fleet.view(now)
+        if tried:
+            ranked = balancer.rank(key, view)
+            member = next((each for each in ranked if each.id not in tried), None)
+        else:
+            member = balancer.pick(key, view)
+        route = None if member is None else self.fleet.route(member.id)
+        if member is None or route is None:
+            return None
+        balancer.opened(member.id)
+        return Attempt(member.id, route, key, self, balancer, now, is_first=not tried)
 
-    def _next(self, balancer: Balancer, key: int, tried: set[str]) -> Member | None:
-        view = self.fleet.view(self._clock())
-        if not tried:
-            return balancer.pick(key, view)
-        return next((each for each in balancer.rank(key, view) if each.id not in tried), None)
+
+@define(eq=False)
+class Attempt:
+    """A node that is tried for a client: `taken`, `failed` or `ended` says what came of it."""
+
+    member: str
+    route: Route
+    _key: int
+    _placing: Placing
+    _balancer: Balancer
+    _began: float
+    _is_first: bool = field(kw_only=True)
+
+    def taken(self) -> None:
+        """The node took the client."""
+        self._balancer.observed(self.member, self._placing.clock() - self._began)
+        if not self._is_first:
+            self._balancer.placed(self._key, self.member)
+
+    def ended(self) -> None:
+        """The client is gone, and the gateway saw it; that says nothing of the node."""
+        self._balancer.closed(self.member)
+
+    def failed(self, reason: str) -> None:
+        """The node did not take the client: it gets nobody for a while."""
+        self._balancer.closed(self.member)
+        self._balancer.observed(self.member, None)
+        self._placing.failed(reason)
+        self._placing.fleet.suspect(self.member, self._placing.clock())
+        log.info("gateway.not_taken", node=self.member, reason=reason)

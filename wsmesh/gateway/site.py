@@ -47,6 +47,11 @@ class GatewaySite:
             for path in ("/health", "/health/ready", "/health/accepting"):
                 self._pages[path] = self._ready
 
+    def is_own(self, request: Request) -> bool:
+        """Whether `answer` answers it."""
+        path = request.path
+        return path in self._pages or (path == "/metrics" and self._config.prometheus.enabled)
+
     def answer(self, request: Request, peer: str) -> bytes | None:
         """Return the whole answer to a request, None: it is for a node.
 

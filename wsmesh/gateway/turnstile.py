@@ -31,14 +31,19 @@ class Turnstile:
         """How many wait."""
         return len(self._returning) + len(self._new)
 
+    def enter_at_once(self) -> bool:
+        """Take a place if one is free; return whether one was."""
+        if not self._free:
+            return False
+        self._free -= 1
+        return True
+
     async def enter(self, *, is_returning: bool) -> None:
         """Wait for a place, which `leave` gives back.
 
         :raises QueueFull: at once, instead of waiting.
         """
-        if self._free:
-            self._free -= 1
-        else:
+        if not self.enter_at_once():
             await self._wait(is_returning=is_returning)
 
     async def _wait(self, *, is_returning: bool) -> None:

@@ -1,0 +1,87 @@
+"""What all clients at a gateway share."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from math import ceil
+
+from attrs import define, field
+
+from wsmesh.config.sections import Config, Listener
+from wsmesh.gateway.affinity import Affinity, Claim
+from wsmesh.gateway.links import Links
+from wsmesh.gateway.metrics import GatewayMetrics
+from wsmesh.gateway.placing import Attempt, Placing
+from wsmesh.gateway.relay import Relay
+from wsmesh.gateway.site import GatewaySite
+from wsmesh.gateway.turnstile import Turnstile
+from wsmesh.ingress.tls import Certificate
+from wsmesh.security.addresses import TrustedProxies, client_address
+from wsmesh.wire.http import response
+from wsmesh.wire.refusal import error_body
+from wsmesh.wire.request import Request
+
+
+@define(eq=False, kw_only=True)
+class Desk:
+    """A reload exchanges `config`, `affinity` and `proxies`.
+
+    :ivar arriving: clients that no node has yet.
+    """
+
+    config: Config
+    placing: Placing
+    links: Links
+    relay: Relay
+    affinity: Affinity
+    proxies: TrustedProxies
+    turnstile: Turnstile
+    site: GatewaySite
+    metrics: GatewayMetrics
+    clock: Callable[[], float]
+    arriving: int = 0
+
+    def claim(self, arrival: Arriving) -> Claim:
+        """Return what a client is placed by."""
+        request, address = arrival.request, arrival.address
+        if request is not None:
+            values = request.header_values("x-forwarded-for")
+            address = client_address(address, values, self.proxies)
+        is_secure = arrival.certificate is not None
+        return self.affinity.claim(request, address, self.clock(), is_secure=is_secure)
+
+    def unavailable(self, why: str) -> bytes:
+        """Return the whole answer to a client that has to come back later."""
+        after = ceil(self.config.gateway.retry_after)
+        headers = (("Content-Type", "application/json"), ("Retry-After", str(after)))
+        return response(503, headers, error_body(503, why), keep_alive=False)
+
+    def placed(self, arrival: Arriving, attempt: Attempt, way: str) -> None:
+        """A node has the client."""
+        attempt.taken()
+        self.metrics.placing_seconds.observe(self.clock() - arrival.read_at)
+        self.metrics.placed.add(way)
+
+
+@define(eq=False)
+class Arriving:
+    """An accepted socket and what is known of its client.
+
+    :param address: of the peer, empty on a Unix socket.
+    :param certificate: the listener's, None: it speaks no TLS.
+    :ivar begun: what was read from it, decrypted.
+    :ivar request: whose head is at the start of `begun`, None: it is not known (yet).
+    :ivar read_at: when it was.
+    :ivar tried: members that did not take the client.
+    """
+
+    sock: socket.socket
+    address: str
+    listener: Listener
+    certificate: Certificate | None
+    begun: bytearray = field(factory=bytearray)
+    request: Request | None = None
+    read_at: float = 0.0
+    claim: Claim | None = None
+    tried: set[str] = field(factory=set)
