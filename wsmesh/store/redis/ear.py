@@ -75,6 +75,8 @@ class Ear:
         self._wishes: dict[bytes, bool] = {}
         self._work = trio.Event()
         self._batches: deque[_Batch] = deque()
+        # In which batch a channel was asked for last, until that is answered.
+        self._asked_in: dict[bytes, int] = {}
         self._pings = self._answered = 0
         self._wants_ping = False
         self._last_read = self._owed_since = 0.0
@@ -95,6 +97,7 @@ class Ear:
         self.is_up = True
         self._wishes.clear()
         self._batches.clear()
+        self._asked_in.clear()
         self._answered = self._pings
         self._error = None
         self._last_read = trio.current_time()
@@ -123,13 +126,24 @@ class Ear:
                     if reply[1] in heard:
                         messages.append((reply[1], reply[2]))
                 elif reply[0] == b"ssubscribe":
-                    if self._ledger.confirm(reply[1], self):
+                    if self._is_news(reply[1]) and self._ledger.confirm(reply[1], self):
                         restored.append(reply[1])
                 elif reply[0] == b"sunsubscribe" and self._ledger.lose(reply[1], self):
                     # Not our wish: the slot went to another master.
                     self._listener.refused(self, (), None)
             if restored or messages:
                 self._listener.heard(restored, messages)
+
+    def _is_news(self, channel: bytes) -> bool:
+        """Whether the answer that is here is to the last time the channel was asked for.
+
+        Somebody may have given up, and somebody else asked again: between the two answers the
+        channel is left, and not heard.
+        """
+        if channel in self._wishes or self._asked_in.get(channel) != self._answered + 1:
+            return False
+        del self._asked_in[channel]
+        return True
 
     def _take_answer(self, reply: object) -> None:
         if isinstance(reply, Exception):
@@ -141,7 +155,13 @@ class Ear:
         error, self._error = self._error, None
         while self._batches and self._batches[0].number <= self._answered:
             batch = self._batches.popleft()
-            left = [each for each in batch.channels if self._ledger.is_asked(each, self)]
+            left = [each for each in batch.channels if self._asked_in.get(each) == batch.number]
+            for channel in left:
+                del self._asked_in[channel]
+            left = [
+                each for each in left
+                if each not in self._wishes and self._ledger.is_asked(each, self)
+            ]
             if left:
                 self._listener.refused(self, left, error)
 
@@ -167,6 +187,7 @@ class Ear:
         self._pings += 1
         if coming:
             self._batches.append(_Batch(self._pings, coming))
+            self._asked_in.update(dict.fromkeys(coming, self._pings))
         commands = [
             *self._commands("SUNSUBSCRIBE", leaving), *self._commands("SSUBSCRIBE", coming),
             ("PING", self._pings),
