@@ -29,9 +29,9 @@ coverage: $(VENV)/test ## the same tests with a report of branch coverage, which
 	@sh tests/prerequisites.sh
 	@$(BIN)/python -m pytest -q -m 'not slow' $(SPREAD) --cov --cov-report=term $(PYTEST)
 
-test-all: $(VENV)/test ## also the slow tests
+test-all: $(VENV)/test ## also the slow tests, and more examples of every property
 	@sh tests/prerequisites.sh
-	@$(BIN)/python -m pytest -q --cov --cov-report=term $(PYTEST)
+	@HYPOTHESIS_PROFILE=$${HYPOTHESIS_PROFILE:-thorough} $(BIN)/python -m pytest -q --cov --cov-report=term $(PYTEST)
 
 lint: $(VENV)/lint ## style, types, async rules, import contracts
 	@$(BIN)/ruff check $(SOURCES)

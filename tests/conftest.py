@@ -14,10 +14,13 @@ pytest.register_assert_rewrite("tests.contracts")
 
 MARKED = ("e2e", "system")
 
-settings.register_profile("dev", deadline=None)
+# Few examples each time, others every time: `make test` has minutes. `make test-all` has hours.
+settings.register_profile("dev", deadline=None, max_examples=40)
 settings.register_profile(
-    "ci", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+    "ci", deadline=None, max_examples=40, derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow],
 )
+settings.register_profile("thorough", deadline=None, max_examples=500)
 settings.register_profile("nightly", deadline=None, max_examples=5_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 
