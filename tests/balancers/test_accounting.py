@@ -152,16 +152,24 @@ class Fleet(RuleBasedStateMachine):
 
 
 @pytest.mark.parametrize("name", sorted(STRATEGIES))
-@pytest.mark.parametrize("is_composed", [False, True], ids=["alone", "composed"])
+@pytest.mark.parametrize(
+    ("specs", "memory"),
+    [
+        ((), None), ((SlowStartSpec(), ZoneSpec(zone="here")), None),
+        (
+            (PanicSpec(), SlowStartSpec(), ZoneSpec(zone="here")),
+            StickySpec(ttl=30.0, max_entries=4),
+        ),
+    ],
+    ids=["alone", "zoned", "composed"],
+)
 def test_connections_are_counted_right_in_any_order_of_events(
-    name: str, is_composed: bool
+    name: str, specs: tuple[ModifierSpec, ...], memory: StickySpec | None
 ) -> None:
     class Composed(Fleet):
         strategy = name
-        modifiers = (
-            (PanicSpec(), SlowStartSpec(), ZoneSpec(zone="here")) if is_composed else ()
-        )
-        sticky = StickySpec(ttl=30.0, max_entries=4) if is_composed else None
+        modifiers = specs
+        sticky = memory
 
     run_state_machine_as_test(
         Composed, settings=settings(max_examples=20, stateful_step_count=40, deadline=None)

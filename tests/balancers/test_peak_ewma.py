@@ -44,8 +44,8 @@ def test_the_slowest_for_its_load_and_weight_is_never_picked() -> None:
         Member(id="a", connections=9, weight=2.0), Member(id="b", connections=9),
         Member(id="c", connections=3),
     ))
-    # Costs: a 10 * 0.1 / 2 = 0.5, b 10 * 0.1 = 1, c 4 * 0.3 = 1.2.
-    strategy = made(Hands(), view, a=0.1, b=0.1, c=0.3)
+    # Costs: a 10 * 0.2 / 2 = 1, b 10 * 0.1 = 1, c 4 * 0.3 = 1.2.
+    strategy = made(Hands(), view, a=0.2, b=0.1, c=0.3)
     assert {member.id for key in range(200) if (member := strategy.pick(key, view))} == {"a", "b"}
 
 

@@ -107,6 +107,14 @@ def test_a_member_gets_its_weight_from_when_it_accepts() -> None:
     assert weight(modifier.modified(BOTH)) == pytest.approx(0.2)
 
 
+def test_who_drained_when_the_balancer_started_is_no_newcomer_later() -> None:
+    clock = Hands()
+    modifier = SlowStartSpec().build(random.Random(0), clock)
+    modifier.modified(View(1, (OLD, attrs.evolve(NEW, is_accepting=False))))
+    clock.forward(60)
+    assert modifier.modified(BOTH) is BOTH
+
+
 def test_out_of_sight_for_a_moment_goes_on_and_for_longer_begins_again() -> None:
     clock = Hands()
     modifier = slow(clock)
@@ -133,6 +141,7 @@ def test_health_scales_weights_and_turns_the_unwell_away(view: View) -> None:
         after = judged.by_id[before.id]
         assert after.is_accepting == (before.is_accepting and before.score >= 0.5)
         assert after.weight == before.weight * before.score
+        assert after.score == 1.0, "it would count twice"
         assert attrs.evolve(
             after, weight=before.weight, is_accepting=before.is_accepting, score=before.score
         ) == before

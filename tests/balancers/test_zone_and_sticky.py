@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from balancers import Member, RandomChoice, RandomSpec, StickySpec, View, compose
+from balancers import Member, RandomChoice, RandomSpec, RoundRobin, StickySpec, View, compose
 from balancers.modifiers import ZoneSpec
 from tests.balancers.fleets import fleet, views
 from tests.balancers.moments import Hands
@@ -153,6 +153,15 @@ def test_a_member_that_became_full_here_gets_none_of_its_keys() -> None:
     assert strategy.pick(1, view) is other
 
 
+def test_a_key_keeps_its_member_when_its_connection_made_room_again() -> None:
+    strategy, view = sticky(), fleet(*([0] * 50), capacity=1)
+    home = strategy.pick(1, view)
+    assert home is not None
+    strategy.opened(home.id)
+    strategy.closed(home.id)
+    assert strategy.pick(1, view) is home
+
+
 class Affinity(RuleBasedStateMachine):
     """Keys are picked as time passes and members come and go, next to a model that is exact."""
 
@@ -209,18 +218,16 @@ class Affinity(RuleBasedStateMachine):
 TestAffinity = Affinity.TestCase
 
 
-def test_a_forgotten_key_is_placed_anew() -> None:
-    """Of 60 keys none moves within the ttl, and after it each stays with 1 in 50.
-
-    All 60 stay by chance once in 10^101 seeds.
-    """
-    clock = Hands()
-    strategy, view = sticky(ttl=10.0, clock=clock), fleet(*([0] * 50))
-    homes = [strategy.pick(key, view) for key in range(60)]
-    clock.forward(9.75)
-    assert [strategy.pick(key, view) for key in range(60)] == homes
+def test_a_key_is_forgotten_after_the_ttl_without_use() -> None:
+    clock, view = Hands(), fleet(0, 0, 0)
+    strategy = StickySpec(ttl=10.0).build(RoundRobin(random.Random(0)), clock)
+    home = strategy.pick(1, view)
+    for _ in range(3):
+        clock.forward(9.75)
+        assert strategy.pick(1, view) is home
     clock.forward(10)
-    assert [strategy.pick(key, view) for key in range(60)] != homes
+    assert strategy.rank(1, view)[0] is not home
+    assert strategy.pick(1, view) is not home
 
 
 @pytest.mark.parametrize("wrong", [{"ttl": 0.0}, {"max_entries": 0}])

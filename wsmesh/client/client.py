@@ -12,13 +12,13 @@ from msgspec import UNSET
 from wsmesh.client import advice
 from wsmesh.client.codec import to_raw
 from wsmesh.client.core import MoveOrder
-from wsmesh.client.dial import split
 from wsmesh.client.errors import MoveFailed, NotConnected
 from wsmesh.client.inbox import Messages, ServerPublications
 from wsmesh.client.reader import Reader
 from wsmesh.client.requests import Requests
 from wsmesh.client.subscription import Subscription
 from wsmesh.client.track import Track, Wishes
+from wsmesh.client.urls import split
 from wsmesh.errors import ReplyError
 from wsmesh.protocol.messages import StreamPosition
 
@@ -49,7 +49,8 @@ class Client(Requests):
     @property
     def url(self) -> str:
         """The address of the connection, or of the next attempt."""
-        return self._core.url
+        link = self._core.link
+        return self._core.url if link is None else link.url
 
     @property
     def client_id(self) -> str:

@@ -7,7 +7,6 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from ssl import SSLContext, create_default_context
-from urllib.parse import SplitResult, urlsplit
 
 import h11
 import trio
@@ -17,6 +16,7 @@ from wsproto.utilities import LocalProtocolError
 from wsmesh.client import advice
 from wsmesh.client.handshake import AttemptFailed, HandshakeStream
 from wsmesh.client.options import Dial
+from wsmesh.client.urls import split
 
 #: Frames that the WebSocket layer holds for us; TCP does the rest of the buffering.
 _QUEUED_FRAMES = 4
@@ -45,17 +45,6 @@ async def _dial(tls: SSLContext | None, url: str) -> trio.abc.Stream:
         await trio.aclose_forcefully(stream)
         raise
     return stream
-
-
-def split(url: str) -> SplitResult:
-    """Return the parts of a WebSocket URL.
-
-    :raises ValueError: the scheme is not `ws` or `wss`, or the host is missing.
-    """
-    parts = urlsplit(url)
-    if parts.scheme not in ("ws", "wss") or not parts.hostname:
-        raise ValueError(f"expected ws://host... or wss://host..., found {url!r}")
-    return parts
 
 
 @asynccontextmanager

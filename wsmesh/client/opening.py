@@ -17,12 +17,15 @@ from wsmesh.client.buffer import Buffer
 from wsmesh.client.client import Client
 from wsmesh.client.codec import to_raw
 from wsmesh.client.core import Core
-from wsmesh.client.dial import dial_with, split
+from wsmesh.client.dial import dial_with
 from wsmesh.client.errors import Disconnected
 from wsmesh.client.events import ClientEvent
 from wsmesh.client.inbox import Messages, ServerPublications
 from wsmesh.client.options import Deadlines, Dial, Options
+from wsmesh.client.placement import LARGEST, Placement
 from wsmesh.client.supervise import keep_connected
+from wsmesh.client.urls import split
+from wsmesh.fetching import Fetcher
 
 
 def _ignore(event: ClientEvent) -> None:
@@ -44,6 +47,7 @@ async def open_client(
     buffer: int = 1000,
     max_message_size: int = 8 * 1024 * 1024,
     resume: bool = True,
+    placement_key: str | None = None,
     tls: SSLContext | None = None,
     observe: Callable[[ClientEvent], None] = _ignore,
     uniform: Uniform | None = None,
@@ -65,6 +69,9 @@ async def open_client(
     :param resume: continue the session after a lost connection: every subscription and what it
         missed come back with the reply to `connect`, in one round trip. Without it, or when the
         server does not know the session any more, each is subscribed again.
+    :param placement_key: `url` is a gateway's, which is asked (GET /placement) on which node this
+        key belongs; the client connects there itself, to the next in order when that fails, and
+        to the gateway when none is left. Nodes must be reachable from the client.
     :param observe: told, synchronously, how the connection fares.
     :param uniform: the jitter's source, e.g. `random.Random(7).uniform`.
     :param dial: opens the byte stream, for tests and proxies.
@@ -85,6 +92,9 @@ async def open_client(
         resume=resume,
         uniform=uniform or random.Random().uniform,
         dial=dial or dial_with(tls),
+        placement=None if placement_key is None else Placement(
+            url, placement_key, Fetcher(largest=LARGEST, tls=tls)
+        ),
         observe=observe,
     )
     core = Core(

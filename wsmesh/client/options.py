@@ -11,6 +11,7 @@ from msgspec import UNSET, Raw, UnsetType
 
 from wsmesh.client.backoff import Backoff, Uniform
 from wsmesh.client.events import ClientEvent
+from wsmesh.client.placement import Placement
 
 #: Opens the byte stream (TLS included) that leads to a `ws:` or `wss:` URL; raises `OSError`.
 Dial = Callable[[str], Awaitable[trio.abc.Stream]]
@@ -52,4 +53,5 @@ class Options:
     resume: bool = True
     uniform: Uniform
     dial: Dial
+    placement: Placement | None = None
     observe: Callable[[ClientEvent], None]

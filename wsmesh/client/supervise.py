@@ -68,7 +68,7 @@ async def _establish(core: Core, links: trio.Nursery, old: Link | None) -> Link 
 async def _attempt(core: Core, links: trio.Nursery) -> Link:
     """Try once; that decides a move that was ordered, an advised one is pursued by `_establish`."""
     order = core.order
-    url = core.url if order is None or order.url is None else order.url
+    url = await _target(core) if order is None or order.url is None else order.url
     moved = core.link is not None
     link: Link = await links.start(run_link, core, url)
     if order is not None:
@@ -78,8 +78,15 @@ async def _attempt(core: Core, links: trio.Nursery) -> Link:
     if link.ending is None and link.result is not None:
         core.url = url
         core.last_failure = ""
+        if core.options.placement is not None:
+            core.options.placement.arrived()
         core.options.observe(Connected(client=link.result.client, url=url, moved=moved))
     return link
+
+
+async def _target(core: Core) -> str:
+    placement, deadlines = core.options.placement, core.options.deadlines
+    return core.url if placement is None else await placement.next(deadlines.connect)
 
 
 def _note(core: Core, ending: Ending) -> None:
