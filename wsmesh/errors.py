@@ -12,9 +12,13 @@
     |-- HookFailure            application code raised or took too long
     |-- BadRequest             an HTTP request is refused (wsmesh.wire.http)
     |-- ProxyHeaderError       a PROXY header is malformed (wsmesh.wire.proxy_protocol)
-    |-- MalformedRecord      the registry holds no record of a node (wsmesh.cluster.nodes)
+    |-- MalformedRecord        the registry holds no record of a node (wsmesh.cluster.nodes)
     |-- KeysUnavailable        an issuer's keys cannot be fetched now (wsmesh.security.jwks)
     |-- RevocationsFull        no room for a revocation (wsmesh.security.revocation)
+    |-- MalformedControl       a control socket says nonsense (wsmesh.protocol.control)
+    |-- FetchFailed            a document cannot be had over HTTP (wsmesh.fetching)
+    |-- QueueFull              too many clients wait at the gateway (wsmesh.gateway.turnstile)
+    |-- ClusterLost            the supervisor gives up (wsmesh.supervisor.supervisor)
     |-- ClientError            what wsmesh.client raises (wsmesh.client.errors)
     `-- StoreUnavailable       the store cannot be reached; temporary, say so
 

@@ -325,7 +325,8 @@ async def test_a_faulty_configuration_changes_nothing(directory: Path) -> None:
 
 async def test_the_gateway_reports_itself(directory: Path) -> None:
     path = f"{directory}/own.control"
-    async with open_gateway(gateway_config(directory, gateway={"control": path})) as gateway:
+    async with site_of(directory, 1, gateway={"control": path}) as site:
+        gateway = site.gateway
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as link:
             link.connect(path)
             from wsmesh.protocol.control import Report, decode

@@ -15,6 +15,7 @@ from wsmesh.cli.failing import failures_told
 # Imported when used: a node does not need the terminal client, nor `token` the node.
 _COMMANDS = {
     "run": "wsmesh.cli.node:run",
+    "up": "wsmesh.cli.up:up",
     "gateway": "wsmesh.cli.gateway:gateway",
     "config": "wsmesh.cli.config:config",
     "token": "wsmesh.cli.token:token",
@@ -28,6 +29,7 @@ _EPILOG = """\b
 Examples:
   python -m wsmesh --dev                      a node to try things out with
   python -m wsmesh --config wsmesh.toml       a node as the file says
+  python -m wsmesh up --nodes 3 --dev         one address, a gateway and three nodes
   python -m wsmesh config default > wsmesh.toml
   python -m wsmesh config check --config wsmesh.toml
   python -m wsmesh token --config wsmesh.toml --user alice

@@ -19,6 +19,7 @@ from wsmesh.config.cluster import ClusterSection
 from wsmesh.config.gateway import GatewaySection
 from wsmesh.config.limits import BatchSection, CompressionSection, LimitsSection, ProxySection
 from wsmesh.config.redis import RedisSection
+from wsmesh.config.supervisor import SupervisorSection
 from wsmesh.config.values import Seconds, Secret, at_least, one_of, option, within
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "RedisSection",
     "ScalingSection",
     "SubscriptionTokenSection",
+    "SupervisorSection",
     "TLSSection",
     "TokenSection",
 ]
@@ -224,6 +226,7 @@ class Config:
     balancer: BalancerSection = option(BalancerSection, "Placement.")
     failover: FailoverSection = option(FailoverSection, "Failover.")
     gateway: GatewaySection = option(GatewaySection, "One address for all nodes.")
+    supervisor: SupervisorSection = option(SupervisorSection, "Processes of this host.")
     scaling: ScalingSection = option(ScalingSection, "Scaling.")
     redis: RedisSection = option(RedisSection, "The store of a cluster.")
     cluster: ClusterSection = option(ClusterSection, "Links between nodes.")

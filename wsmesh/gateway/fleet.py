@@ -6,7 +6,7 @@ they are fresher.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from math import inf
 
 from attrs import evolve, frozen
@@ -32,10 +32,12 @@ class Fleet:
 
     :param fixed: addresses of nodes that nobody reports.
     :param suspect_for: seconds that a member gets nobody after a failure.
+    :ivar noticed: called when a node reported or was listed.
     """
 
     def __init__(self, fixed: Iterable[str] = (), *, suspect_for: float = 1.0) -> None:
         self._suspect_for = suspect_for
+        self.noticed: Callable[[], None] = lambda: None
         self._reports: dict[str, Report] = {}
         self._listed: tuple[Member, ...] = ()
         self._fixed = tuple(Member(id=address, address=address) for address in fixed)
@@ -51,6 +53,7 @@ class Fleet:
         """The node behind a control socket said how it is."""
         self._reports[control] = report
         self._is_stale = True
+        self.noticed()
 
     def lost(self, control: str) -> None:
         """A control socket is gone, or says nothing."""
@@ -63,6 +66,7 @@ class Fleet:
         if members != self._listed:
             self._listed = members
             self._is_stale = True
+            self.noticed()
 
     def suspect(self, member: str, now: float) -> None:
         """A member could not be reached, or refused: nobody is placed there for a while."""

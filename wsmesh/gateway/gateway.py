@@ -43,6 +43,9 @@ ACCEPTS = 64
 PAUSE = 0.1
 """Seconds without accepting after the system refused one (no descriptors, no memory)."""
 
+FIRST_NODE_WITHIN = 1.0
+"""Seconds that a gateway which starts waits for a node before it accepts and refuses clients."""
+
 log = structlog.get_logger("wsmesh.gateway")
 
 
@@ -65,7 +68,9 @@ class Gateway:
 
     def closed(self) -> str:
         """Return why no clients are taken; empty when they are."""
-        return "" if self._is_open else "stopping"
+        if not self._is_open:
+            return "stopping"
+        return "" if self.statistics().accepting else "no node takes clients"
 
     def statistics(self) -> GatewayStatistics:
         """Return the gauges as they are now."""
@@ -81,7 +86,7 @@ class Gateway:
         """Return how the gateway is, for its supervisor."""
         return Report(
             node="gateway", incarnation=self._incarnation, name="gateway", pid=os.getpid(),
-            state="alive" if self._is_open else "draining", is_ready=self._is_open,
+            state="alive" if self._is_open else "draining", is_ready=not self.closed(),
             report=number, connections=len(self.desk.relay) + self.desk.arriving,
             capacity=self.config.gateway.max_waiting, listeners=self.addresses,
         )
@@ -170,6 +175,8 @@ async def open_gateway(config: Config) -> AsyncGenerator[Gateway]:
             doors=doors, emptied=emptied, certificate=certificate, rng=rng,
         )
         nursery.start_soon(desk.relay.run)
+        noticed = trio.Event()
+        fleet.noticed = noticed.set
         nursery.start_soon(links.run)
         if certificate is not None:
             nursery.start_soon(certificate.watch)
@@ -180,6 +187,10 @@ async def open_gateway(config: Config) -> AsyncGenerator[Gateway]:
                 open_control(section.control, "gateway.control"), gateway.report
             )
             nursery.start_soon(control.run)
+        if gateway.closed():
+            # Those who wait in the backlog need not be refused.
+            with trio.move_on_after(FIRST_NODE_WITHIN):
+                await noticed.wait()
         nursery.start_soon(_accept_all, doors, emptied, express, sockets, certificate)
         log.info("gateway.started", addresses=gateway.addresses)
         yield gateway

@@ -82,7 +82,7 @@ class GatewaySite:
         return is_local(peer) and not any(name in FORWARDING for name, _ in request.headers)
 
     def _ready(self, _: Request) -> Answer:
-        reason = self._state() or ("" if self._ranked(None) else "no node takes clients")
+        reason = self._state()
         if reason:
             return 503, {"status": "not ready", "reasons": [reason]}
         return 200, {"status": "ready"}

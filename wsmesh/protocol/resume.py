@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import msgspec
 
-
 RESUMING = "x-wsmesh-resume"
 """Field of the request head by which a gateway sees that a client continues a session."""
 

@@ -1,0 +1,1 @@
+"""Keeping a gateway and several nodes running on one host: `python -m wsmesh up`."""
