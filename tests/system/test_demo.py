@@ -26,16 +26,16 @@ def is_alive(pid: int) -> bool:
     return True
 
 
-def node_in(text: str) -> tuple[int, int]:
-    """Return port and process id of the node that the demonstration has started."""
-    found = re.search(r"listens on 127\.0\.0\.1:(\d+), process (\d+)", text)
+def cluster_in(text: str) -> tuple[int, list[int]]:
+    """Return the gateway's port, and the processes that the demonstration has named."""
+    found = re.search(r"listens on 127\.0\.0\.1:(\d+)", text)
     assert found is not None, text
-    return int(found[1]), int(found[2])
+    return int(found[1]), [int(pid) for pid in re.findall(r"process (\d+)", text)]
 
 
 def test_every_step_holds_and_no_process_is_left(tmp_path):
     ended = subprocess.run(
-        [*DEMO, "--exit", "--port", "0"], capture_output=True, text=True, timeout=60,
+        [*DEMO, "--exit", "--port", "0"], capture_output=True, text=True, timeout=120,
         check=False, cwd=tmp_path, env=clean_environment(),
     )
 
@@ -43,7 +43,14 @@ def test_every_step_holds_and_no_process_is_left(tmp_path):
     assert ended.stdout.count("none lost, none twice, all in order") == 3
     for number in range(1, 6):
         assert f"recovered #{number + 3} 'missed message {number}'" in ended.stdout
-    assert not is_alive(node_in(ended.stdout)[1])
+    for claim in (
+        "is on another node, its session continued", "was started again by the supervisor",
+        "first fills one node", "round_robin takes turns",
+    ):
+        assert claim in ended.stdout
+    pids = cluster_in(ended.stdout)[1]
+    assert len(set(pids)) == 4
+    assert not any(map(is_alive, pids))
 
 
 @pytest.mark.parametrize(
@@ -60,8 +67,15 @@ async def test_a_step_that_does_not_hold_fails_the_story(tmp_path, broken):
             await tell_story(node.port, Teller())
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_on_a_terminal_the_node_stays_until_it_is_told_to_stop(tmp_path, number):
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGINT,
+        pytest.param(signal.SIGTERM, marks=pytest.mark.slow),
+        pytest.param(signal.SIGHUP, marks=pytest.mark.slow),
+    ],
+)
+def test_on_a_terminal_the_cluster_stays_until_it_is_told_to_stop(tmp_path, number):
     ours, its = pty.openpty()
     demo = subprocess.Popen(
         [*DEMO, "--port", "0"], stdin=its, stdout=its, stderr=its, cwd=tmp_path,
@@ -72,15 +86,15 @@ def test_on_a_terminal_the_node_stays_until_it_is_told_to_stop(tmp_path, number)
         said = ""
         while "Ctrl-C stops it" not in said:
             said += os.read(ours, 4096).decode()
-        port, pid = node_in(said)
+        port, pids = cluster_in(said)
         direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with direct.open(f"http://127.0.0.1:{port}/health/ready", timeout=10) as answer:
             assert answer.status == 200
 
         demo.send_signal(number)
 
-        assert demo.wait(20) == 0
-        assert not is_alive(pid)
+        assert demo.wait(40) == 0
+        assert not any(map(is_alive, pids))
     finally:
         demo.kill()
         demo.wait()

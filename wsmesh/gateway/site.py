@@ -92,7 +92,8 @@ class GatewaySite:
         members = self._ranked(asked[0].encode() if asked else None)
         if not members:
             return 503, _problem(503, "no node takes clients")
-        return 200, {"nodes": [_told(member) for member in members]}
+        strategy = self._config.balancer.strategy
+        return 200, {"strategy": strategy, "nodes": [_told(member) for member in members]}
 
 
 def _told(member: Member) -> Mapping[str, Any]:
