@@ -25,6 +25,7 @@ from wsmesh.cluster.mesh.mesh import Handler, Mesh
 from wsmesh.cluster.mesh.messages import Load, Message, ViewChanged
 from wsmesh.cluster.nodes import Identity, NodeRecord, encode_record
 from wsmesh.cluster.registry import Condemned, NodeRegistry
+from wsmesh.cluster.rejoining import Rejoining
 from wsmesh.cluster.terms import Terms
 from wsmesh.cluster.verdicts import Duty, on_store_loss
 from wsmesh.cluster.view import View
@@ -94,7 +95,9 @@ class Membership:
 
         :param sockets: the mesh's, listening; they stay open.
         """
+        rejoining = Rejoining(self.rng)
         while True:
+            began = trio.current_time()
             try:
                 await self._live(sockets, task_status)
             except* Condemned as condemned:
@@ -103,6 +106,7 @@ class Membership:
                 self.record = replace(self.record, incarnation=self.record.incarnation + 1)
                 self.view = View()
                 task_status = trio.TASK_STATUS_IGNORED
+            await trio.sleep(rejoining.wait_after(trio.current_time() - began))
 
     async def leave(self) -> None:
         """Say goodbye to the registry; the others are told."""

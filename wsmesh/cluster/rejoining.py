@@ -1,0 +1,30 @@
+"""How long a condemned node waits before it begins its next life. Pure."""
+
+from __future__ import annotations
+
+import random
+
+FIRST, CEILING = 0.5, 30.0
+"""Seconds, bounds of the waits."""
+
+HELD_AFTER = 60.0
+"""Seconds after which a life counts as one that held."""
+
+
+class Rejoining:
+    """Waits with full jitter, whose bound doubles with each life that did not hold.
+
+    A node that peers cannot hear is condemned again and again, and takes its clients along.
+    """
+
+    def __init__(self, rng: random.Random) -> None:
+        self._rng = rng
+        self._failures = 0
+
+    def wait_after(self, lived: float) -> float:
+        """Return the seconds to wait after a life of so many seconds."""
+        if lived > HELD_AFTER:
+            self._failures = 0
+        bound = min(CEILING, FIRST * 2.0 ** min(self._failures, 16))
+        self._failures += 1
+        return self._rng.uniform(0.0, bound)
