@@ -21,6 +21,7 @@ from wsmesh.store.memory import MemoryStore
 from wsmesh.store.memory_sessions import MemorySessions
 from wsmesh.store.redis.client import Redis, open_redis
 from wsmesh.store.redis.embedded import default_directory, open_embedded
+from wsmesh.store.redis.inspection import inspect
 from wsmesh.store.redis.sessions import RedisSessions
 from wsmesh.store.redis.store import RedisStore
 from wsmesh.store.sessions import SessionStore
@@ -91,7 +92,8 @@ async def _reach(redis: Redis) -> None:
     with trio.move_on_after(REACHED_WITHIN):
         while True:
             try:
-                return await redis.check()
+                await redis.check()
+                return await inspect(redis)
             except StoreUnavailable as error:
                 why = str(error)
                 log.warning("store.waiting", error=why)
