@@ -95,7 +95,7 @@ class Membership:
 
         :param sockets: the mesh's, listening; they stay open.
         """
-        rejoining = Rejoining(self.rng)
+        rejoining = Rejoining(self.rng.uniform)
         while True:
             began = trio.current_time()
             try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import random
+from collections.abc import Callable
 
 FIRST, CEILING = 0.5, 30.0
 """Seconds, bounds of the waits."""
@@ -15,10 +15,12 @@ class Rejoining:
     """Waits with full jitter, whose bound doubles with each life that did not hold.
 
     A node that peers cannot hear is condemned again and again, and takes its clients along.
+
+    :param uniform: draws a number between two others.
     """
 
-    def __init__(self, rng: random.Random) -> None:
-        self._rng = rng
+    def __init__(self, uniform: Callable[[float, float], float]) -> None:
+        self._uniform = uniform
         self._failures = 0
 
     def wait_after(self, lived: float) -> float:
@@ -27,4 +29,4 @@ class Rejoining:
             self._failures = 0
         bound = min(CEILING, FIRST * 2.0 ** min(self._failures, 16))
         self._failures += 1
-        return self._rng.uniform(0.0, bound)
+        return self._uniform(0.0, bound)
