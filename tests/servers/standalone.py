@@ -38,6 +38,7 @@ ONCE: Mapping[str, Any] = {"retry": Retry(NoBackoff(), 0)}
 Config = Mapping[str, str | int | Sequence[str]]
 """Directives of redis.conf; a sequence repeats the directive."""
 
+_claims: list[socket.socket] = []
 _rng = random.Random(os.urandom(8))  # hypothesis seeds the shared one
 
 MEMORY_ONLY: Config = {"save": '""', "appendonly": "no"}
@@ -61,15 +62,20 @@ def valkey_binary() -> str:
 def free_port() -> int:
     """Return a port of 127.0.0.1 that nobody uses and the kernel gives to no outgoing connection.
 
-    A server that is killed finds it free again, however long it was away.
+    A server that is killed finds it free again, however long it was away. No other process of tests
+    gets the same while this one lives.
     """
     while True:
         port = _rng.randrange(*PORTS)
-        with socket.socket() as probe:
+        claim = socket.socket(socket.AF_UNIX)
+        with socket.socket() as probe, suppress(OSError):
+            # An abstract name (unix(7)) is gone with the process, and has no file.
+            claim.bind(f"\0wsmesh tests use port {port}")
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            with suppress(OSError):
-                probe.bind(("127.0.0.1", port))
-                return port
+            probe.bind(("127.0.0.1", port))
+            _claims.append(claim)
+            return port
+        claim.close()
 
 
 def _die_with_us() -> list[str]:
