@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from balancers.balancer import Balancer, compose
+from balancers.bounded_load import BoundedLoad, BoundedLoadSpec
 from balancers.first import First, FirstSpec
 from balancers.interface import (
     Clock,
@@ -22,10 +23,14 @@ from balancers.interface import (
 )
 from balancers.least_connections import LeastConnections, LeastConnectionsSpec
 from balancers.least_load import LeastLoad, LeastLoadSpec
+from balancers.maglev import Maglev, MaglevSpec
 from balancers.modifiers import MODIFIERS
+from balancers.multi_probe import MultiProbe, MultiProbeSpec
 from balancers.p2c import P2CSpec, PowerOfTwoChoices
 from balancers.peak_ewma import PeakEwma, PeakEwmaSpec
 from balancers.random_choice import RandomChoice, RandomSpec
+from balancers.rendezvous import Rendezvous, RendezvousSpec
+from balancers.ring_hash import RingHash, RingHashSpec
 from balancers.round_robin import RoundRobin, RoundRobinSpec
 from balancers.sticky import Sticky, StickySpec
 from balancers.tally import Tally
@@ -34,6 +39,11 @@ from balancers.weighted_round_robin import WeightedRoundRobin, WeightedRoundRobi
 STRATEGIES: Mapping[str, type[Spec]] = MappingProxyType(
     {
         "first": FirstSpec,
+        "ring_hash": RingHashSpec,
+        "rendezvous": RendezvousSpec,
+        "multi_probe": MultiProbeSpec,
+        "maglev": MaglevSpec,
+        "bounded_load": BoundedLoadSpec,
         "least_connections": LeastConnectionsSpec,
         "least_load": LeastLoadSpec,
         "p2c": P2CSpec,
@@ -72,6 +82,16 @@ __all__ = [
     "StickySpec",
     "Strategy",
     "Tally",
+    "BoundedLoad",
+    "BoundedLoadSpec",
+    "Maglev",
+    "MaglevSpec",
+    "MultiProbe",
+    "MultiProbeSpec",
+    "Rendezvous",
+    "RendezvousSpec",
+    "RingHash",
+    "RingHashSpec",
     "View",
     "WeightedRoundRobin",
     "WeightedRoundRobinSpec",

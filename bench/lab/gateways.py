@@ -20,7 +20,7 @@ READY_WITHIN = 20.0
 
 _HAPROXY = """\
 global
-    maxconn 15000
+    maxconn 9000
     nbthread 1
 defaults
     mode http
@@ -101,7 +101,7 @@ def open_haproxy(directory: Path, nodes: Sequence[Server], *, core: int) -> Iter
     port = free_port()
     config = directory / "haproxy.cfg"
     servers = "\n".join(
-        f"    server {node.name} 127.0.0.1:{node.port} maxconn 10000" for node in nodes
+        f"    server {node.name} 127.0.0.1:{node.port} maxconn 9000" for node in nodes
     )
     config.write_text(_HAPROXY.format(port=port, servers=servers))
     with running([program, "-db", "-q", "-f", str(config)], core=core) as child:

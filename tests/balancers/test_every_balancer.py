@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import balancers
 from balancers import STRATEGIES, Member, Strategy, View
+from balancers.hashing import mixed
 from tests.balancers.fleets import fleet, keys, seeds, views
 
 every_strategy = pytest.mark.parametrize("name", sorted(STRATEGIES))
@@ -123,8 +124,8 @@ def test_the_same_seed_gives_the_same_picks(name: str, view: View, seed: int) ->
 def test_every_eligible_member_is_picked_in_the_long_run(name: str) -> None:
     strategy, view = build(name), fleet(0, 0, 0, 0)
     shares: Counter[str] = Counter()
-    for key in range(400):
-        member = strategy.pick(key, view)
+    for number in range(400):
+        member = strategy.pick(mixed(1, number), view)
         assert member is not None
         strategy.opened(member.id)
         shares[member.id] += 1

@@ -11,9 +11,9 @@ import trio
 from wsmesh.channels.fanout import Fanout
 from wsmesh.config.sections import CompressionSection, LimitsSection
 from wsmesh.ingress.connection import Connection
-from wsmesh.ingress.phase import Job
 from wsmesh.ingress.doorway import Doorway
 from wsmesh.ingress.isolation import isolated
+from wsmesh.ingress.phase import Job
 from wsmesh.ingress.pump import Pump
 from wsmesh.metrics import Metrics
 from wsmesh.security.admission import Admission

@@ -73,21 +73,19 @@ async def connect(
 ) -> Refused | Carried:
     """Connect to a node elsewhere, and say there what the client said."""
     host, _, port = route.address.rpartition(":")
-    far: socket.socket | None = None
     try:
         with trio.fail_after(desk.config.gateway.connect_timeout):
             stream = await trio.open_tcp_stream(host.strip("[]"), int(port))
             far = socket.socket(fileno=stream.socket.detach())
-            answer = await _introduce(desk, arriving, end, far)
-    except BaseException as error:
-        if far is not None:
-            far.close()
-        match error:
-            case trio.TooSlowError():
-                return Refused("too slow")
-            case OSError() | EOFError():
-                return Refused("unreachable")
-        raise
+            try:
+                answer = await _introduce(desk, arriving, end, far)
+            except BaseException:
+                far.close()
+                raise
+    except trio.TooSlowError:
+        return Refused("too slow")
+    except (OSError, EOFError):
+        return Refused("unreachable")
     return Carried(far, with_headers(answer, claim.headers))
 
 

@@ -26,8 +26,8 @@ async def inspect(redis: Redis) -> None:
         raise ConfigError(
             "configuration",
             [
-                f"redis.username: may not call INFO, which tells whether a fail-over lost the end of "
-                f"a stream: allow it with +info ({error})"
+                "redis.username: may not call INFO, which tells whether a fail-over lost the end "
+                f"of a stream: allow it with +info ({error})"
             ],
         ) from error
     version = facts.get("valkey_version") or facts.get("redis_version", "")

@@ -1,0 +1,1 @@
+"""The balancing simulator: the strategies of `balancers` under scenarios, in virtual time."""
