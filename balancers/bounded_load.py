@@ -46,6 +46,8 @@ class BoundedLoad:
         self._factor = factor
         self._tally = Tally()
         self._room: tuple[Member, ...] = ()
+        self._names: frozenset[str] = frozenset()
+        self._open_now = 0
         self._weight = 0.0
 
     def rank(self, key: int, view: View) -> Sequence[Member]:
@@ -68,28 +70,38 @@ class BoundedLoad:
 
     def opened(self, member: str) -> None:
         """Count a connection on top of the member's report."""
+        before = self._tally.load.get(member, 0)
         self._tally.opened(member)
         self._base.opened(member)
+        self._count(member, before)
 
     def closed(self, member: str) -> None:
         """Count a connection's end."""
+        before = self._tally.load.get(member, 0)
         self._base.closed(member)
         self._tally.closed(member)
+        self._count(member, before)
+
+    def _count(self, member: str, before: int) -> None:
+        if self._tally.room is not self._room:
+            self._find_shares()
+        elif member in self._names:
+            self._open_now += self._tally.load[member] - before
 
     def _adopt(self, view: View) -> None:
-        tally = self._tally
-        if view is not tally.view:
-            tally.adopt(view)
-        if tally.room is not self._room:
-            self._room = tally.room
-            self._weight = sum(member.weight for member in tally.room)
+        if view is not self._tally.view:
+            self._tally.adopt(view)
+            self._find_shares()
+
+    def _find_shares(self) -> None:
+        room, load = self._tally.room, self._tally.load
+        self._room = room
+        self._names = frozenset(member.id for member in room)
+        self._weight = sum(member.weight for member in room)
+        self._open_now = sum(load[member.id] for member in room)
 
     def _bound_per_weight(self) -> float:
-        if not self._room:
-            return 0.0
-        load = self._tally.load
-        open_now = sum(load[member.id] for member in self._room)
-        return self._factor * (open_now + 1) / self._weight
+        return self._factor * (self._open_now + 1) / self._weight if self._room else 0.0
 
     def _fits(self, member: Member, per_weight: float) -> bool:
         # Rounded first: what should be a whole number must not become the next one.

@@ -15,40 +15,18 @@ from attrs import frozen
 
 from balancers.hashing import hash_bytes, mixed
 from balancers.interface import Clock, Member, View
-from balancers.keyed import Keyed, Weights
+from balancers.keyed import Keyed
 from balancers.options import option, within
+from balancers.ring_hash import MOST_POINTS, ring_of
 
 _CIRCLE = 1 << 64
-
-MOST_POINTS = 64
-"""Points of one member at most: weights are kept to this precision."""
-
-
-@frozen(eq=False)
-class Points:
-    """Points in order, and whose they are."""
-
-    points: Sequence[int]
-    owners: Sequence[str]
-
-
-def points_of(weights: Weights, seed: bytes) -> Points:
-    """Return one point for the lightest member, and as many more as others are heavier."""
-    lightest = min((weight for _, weight in weights), default=1.0)
-    placed = sorted(
-        (hash_bytes(f"{name}-{number}".encode(), seed), name)
-        for name, weight in weights
-        for number in range(min(MOST_POINTS, round(weight / lightest)))
-    )
-    return Points([point for point, _ in placed], [name for _, name in placed])
-
 
 class MultiProbe:
     """Implements `interface.Strategy`; a member that is not eligible is passed over."""
 
-    def __init__(self, probes: int, seed: bytes) -> None:
+    def __init__(self, probes: int, vnodes: int, seed: bytes) -> None:
         self._salts = [hash_bytes(b"probe %d" % number, seed) for number in range(probes)]
-        self._keyed = Keyed(lambda weights: points_of(weights, seed))
+        self._keyed = Keyed(lambda weights: ring_of(weights, vnodes, seed))
 
     def rank(self, key: int, view: View) -> Sequence[Member]:
         """Return members by the distance from any of the key's hashes, clockwise. O(k n)."""
@@ -103,8 +81,12 @@ class MultiProbeSpec:
         21, "Hashes of a key; k of them keep the fullest member within 1/(k-1) of the average.",
         check=within(1, 1000),
     )
+    vnodes: int = option(
+        10, "Points of a member of weight 1; weights count as precisely as points divide them.",
+        check=within(1, MOST_POINTS),
+    )
     hash_seed: str = option("", "What members are hashed with; the same wherever they must agree.")
 
     def build(self, rng: random.Random, clock: Clock) -> MultiProbe:
         """Make the strategy."""
-        return MultiProbe(self.probes, self.hash_seed.encode())
+        return MultiProbe(self.probes, self.vnodes, self.hash_seed.encode())

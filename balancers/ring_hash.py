@@ -17,16 +17,16 @@ from balancers.interface import Clock, Member, View
 from balancers.keyed import Keyed, Weights
 from balancers.options import option, within
 
-MOST_POINTS = 1_000_000
-"""Points of one ring at most."""
+MOST_POINTS = 10_000
+"""Points of one member at most."""
 
 
 @frozen(eq=False)
 class Ring:
     """Points in order, and whose they are."""
 
-    points: Sequence[int] = ()
-    owners: Sequence[str] = ()
+    points: Sequence[int]
+    owners: Sequence[str]
 
     def clockwise(self, key: int) -> Iterator[str]:
         """Yield the owners of all points from the key on, once around."""
@@ -39,16 +39,14 @@ class Ring:
 def ring_of(weights: Weights, vnodes: int, seed: bytes) -> Ring:
     """Return the ring of members with these weights.
 
-    :param vnodes: points of a member of average weight.
+    Points depend on nobody else's weight, so that a weight that changes moves its own keys only.
+
+    :param vnodes: points of a member of weight 1.
     """
-    if not weights:
-        return Ring()
-    share = len(weights) / sum(weight for _, weight in weights)
-    per_unit = min(vnodes * share, MOST_POINTS / sum(weight for _, weight in weights))
     placed = sorted(
         (hash_bytes(f"{name}-{number}".encode(), seed), name)
         for name, weight in weights
-        for number in range(max(1, round(per_unit * weight)))
+        for number in range(min(MOST_POINTS, max(1, round(vnodes * weight))))
     )
     return Ring([point for point, _ in placed], [name for _, name in placed])
 
@@ -102,8 +100,10 @@ class RingHashSpec:
     """`strategy = "ring_hash"`."""
 
     vnodes: int = option(
-        160, "Points of a member of average weight; more are more even and take more memory.",
-        check=within(1, 10_000),
+        160,
+        "Points of a member of weight 1; more are more even and take more memory. No member has "
+        "more than 10,000.",
+        check=within(1, MOST_POINTS),
     )
     hash_seed: str = option("", "What members are hashed with; the same wherever they must agree.")
 
