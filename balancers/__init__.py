@@ -54,7 +54,11 @@ STRATEGIES: Mapping[str, type[Spec]] = MappingProxyType(
     }
 )
 
+KEYED = frozenset({"bounded_load", "maglev", "multi_probe", "rendezvous", "ring_hash"})
+"""Those of them that place the same key on the same member; others need `sticky` for that."""
+
 __all__ = [
+    "KEYED",
     "MODIFIERS",
     "STRATEGIES",
     "Balancer",

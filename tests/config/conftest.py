@@ -8,13 +8,9 @@ from typing import Any
 
 import pytest
 
+from tests.config.known import STRATEGIES
 from wsmesh.config.loading import Loaded, load
-from wsmesh.config.strategies import Strategies
 from wsmesh.errors import ConfigError
-
-STRATEGIES = Strategies(
-    balancers=frozenset({"p2c", "ring", "round_robin"}), failovers=frozenset({"redispatch"})
-)
 
 
 @pytest.fixture

@@ -7,16 +7,14 @@ import datetime
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.config.known import STRATEGIES
 from wsmesh.config import environment
 from wsmesh.config.checks import check
 from wsmesh.config.faults import Fault
 from wsmesh.config.options import element_of, fields_of, is_section
 from wsmesh.config.sections import Config
 from wsmesh.config.showing import listing, table
-from wsmesh.config.strategies import Strategies
 from wsmesh.config.structure import structure
-
-STRATEGIES = Strategies(balancers=frozenset({"p2c"}), failovers=frozenset({"redispatch"}))
 
 scalars = st.one_of(
     st.booleans(), st.integers(), st.just(10**400), st.floats(), st.text(max_size=8),

@@ -5,14 +5,13 @@ from __future__ import annotations
 import attrs
 import pytest
 
+from tests.config.known import STRATEGIES
 from wsmesh.config.checks import advise, check
 from wsmesh.config.sections import Config, NodeSection
-from wsmesh.config.strategies import Strategies, installed
+from wsmesh.config.strategies import installed
 from wsmesh.config.values import Seconds
 from wsmesh.errors import ConfigError
 from wsmesh.security.origins import OriginPolicy
-
-STRATEGIES = Strategies(balancers=frozenset({"p2c"}), failovers=frozenset({"redispatch"}))
 
 CONTRADICTIONS = [
     ("node.node_timeout = '5s'", "node.node_timeout",
@@ -40,7 +39,7 @@ CONTRADICTIONS = [
     ("proxy.trusted_proxies = ['::1', 'lb.example']", "proxy.trusted_proxies[1]",
      'expected a network such as "10.0.0.0/8" or "::1/128", found "lb.example"'),
     ("balancer.strategy = 'p2cc'", "balancer.strategy",
-     'expected one of p2c, ring, round_robin, found "p2cc", did you mean p2c?'),
+     'expected one of bounded_load, p2c, ring_hash, round_robin, found "p2cc", did you mean p2c?'),
     ("failover.strategy = 'none'", "failover.strategy",
      'expected one of redispatch, found "none"'),
     ("app.module = 'service'", "app.module", 'expected "package.module:app", found "service"'),

@@ -5,13 +5,11 @@ from __future__ import annotations
 import attrs
 import pytest
 
+from tests.config.known import STRATEGIES
 from wsmesh.config import dev
 from wsmesh.config.channels import ChannelOptions
 from wsmesh.config.checks import check
 from wsmesh.config.sections import Config
-from wsmesh.config.strategies import Strategies
-
-STRATEGIES = Strategies(balancers=frozenset({"p2c"}), failovers=frozenset({"redispatch"}))
 
 
 def test_dev_mode_opens_everything_and_holds_together():

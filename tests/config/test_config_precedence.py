@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from tests.config.known import STRATEGIES
 from wsmesh.config.loading import load
 from wsmesh.config.sections import Config
-from wsmesh.config.strategies import Strategies
 from wsmesh.errors import ConfigError
-
-STRATEGIES = Strategies(balancers=frozenset({"p2c"}), failovers=frozenset({"redispatch"}))
 
 
 def test_nothing_said_is_the_default():

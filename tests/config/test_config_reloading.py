@@ -9,15 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.config.known import STRATEGIES
 from wsmesh.config.channels import Namespace
 from wsmesh.config.options import Option, dotted, options_of, value_at
 from wsmesh.config.reloading import plan_reload
 from wsmesh.config.sections import Config, Listener
-from wsmesh.config.strategies import Strategies
 from wsmesh.config.values import ByteSize, Seconds, Secret
 from wsmesh.errors import ConfigError
 
-INSTALLED = Strategies(balancers=frozenset({"p2c"}), failovers=frozenset({"redispatch"}))
 OPTIONS = {dotted(option.path): option for option in options_of(Config)}
 
 OTHER: dict[str, Any] = {
@@ -63,14 +62,14 @@ def with_values(**values: Any) -> Config:
 def test_each_change_is_applied_or_waits_for_a_restart(paths: set[str]) -> None:
     wanted = with_values(**{path: OTHER[path] for path in paths})
 
-    plan = plan_reload(Config(), wanted, INSTALLED)
+    plan = plan_reload(Config(), wanted, STRATEGIES)
 
     assert set(plan.applied) | set(plan.postponed) == paths
     assert not set(plan.applied) & set(plan.postponed)
     for path, option in OPTIONS.items():
         source = wanted if option.is_reloadable else Config()
         assert value_at(plan.config, option.path) == value_at(source, option.path), path
-    again = plan_reload(plan.config, wanted, INSTALLED)
+    again = plan_reload(plan.config, wanted, STRATEGIES)
     assert (again.applied, set(again.postponed)) == ((), set(plan.postponed))
 
 
@@ -104,7 +103,7 @@ def test_what_live_clients_rest_on_needs_a_restart(path: str) -> None:
 def test_dev_mode_neither_begins_nor_ends_in_a_running_node(running: bool) -> None:
     one, other = with_values(**{"node.dev": running}), with_values(**{"node.dev": not running})
     with pytest.raises(ConfigError, match=r"node\.dev: cannot change"):
-        plan_reload(one, other, INSTALLED)
+        plan_reload(one, other, STRATEGIES)
 
 
 def test_a_change_must_fit_what_stays() -> None:
@@ -113,7 +112,7 @@ def test_a_change_must_fit_what_stays() -> None:
     wanted = with_values(**{"channel.namespaces": namespaces})
 
     with pytest.raises(ConfigError, match="needs a restart"):
-        plan_reload(running, wanted, INSTALLED)
+        plan_reload(running, wanted, STRATEGIES)
 
 
 def test_a_section_makes_everything_in_it_reloadable() -> None:

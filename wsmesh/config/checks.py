@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Mapping
 
+from balancers import KEYED
+from wsmesh.config.affinity import affinity_faults
 from wsmesh.config.channel_checks import channel_faults
 from wsmesh.config.cluster_checks import cluster_faults
 from wsmesh.config.faults import Fault, did_you_mean
@@ -18,7 +20,7 @@ from wsmesh.config.listener_checks import (
 )
 from wsmesh.config.redis_checks import redis_faults
 from wsmesh.config.sections import Config
-from wsmesh.config.strategies import Strategies
+from wsmesh.config.strategies import Load, Strategies, built
 from wsmesh.config.units import format_duration, format_size
 from wsmesh.config.values import quoted
 
@@ -45,6 +47,7 @@ def check(config: Config, strategies: Strategies) -> list[Fault]:
         *_limit_faults(config),
         *_scaling_faults(config),
         *_strategy_faults(config, strategies),
+        *affinity_faults(config.affinity, bool(config.client.token.jwks_public_endpoint)),
         *_app_faults(config),
     ]
 
@@ -59,6 +62,13 @@ def advise(config: Config) -> list[str]:
         )
     if not config.client.ping_interval:
         advice.append("client.ping_interval: 0s leaves connections open whose client is gone")
+    balancer, affinity = config.balancer, config.affinity
+    is_known = affinity.cookie or affinity.header
+    if is_known and balancer.strategy not in KEYED and not balancer.sticky.enabled:
+        advice.append(
+            f"affinity: clients that are known again go anywhere with {balancer.strategy}: choose "
+            "rendezvous or another strategy for keys, or set balancer.sticky.enabled"
+        )
     return advice
 
 
@@ -130,10 +140,19 @@ def _scaling_faults(config: Config) -> Iterator[Fault]:
 
 
 def _strategy_faults(config: Config, strategies: Strategies) -> Iterator[Fault]:
-    chosen: tuple[tuple[str, str, Set[str]], ...] = (
+    chosen: tuple[tuple[str, str, Mapping[str, Load]], ...] = (
         ("balancer.strategy", config.balancer.strategy, strategies.balancers),
         ("failover.strategy", config.failover.strategy, strategies.failovers),
     )
+    balancer = config.balancer
+    if balancer.strategy in strategies.balancers:
+        load = strategies.balancers[balancer.strategy]
+        yield from built(balancer.strategy, load, balancer.options, "balancer.options")[1]
+    if balancer.zone.enabled and not (balancer.zone.zone or config.cluster.zone):
+        yield Fault(
+            "balancer.zone.zone", "expected the name of a zone, because cluster.zone is empty",
+            ("cluster.zone", "balancer.zone.enabled"),
+        )
     for path, name, known in chosen:
         if name not in known:
             yield Fault(

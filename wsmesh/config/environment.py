@@ -13,7 +13,7 @@ import msgspec
 from wsmesh.config.faults import did_you_mean, expected, kind_of
 from wsmesh.config.options import Option, Path, element_of, options_of
 from wsmesh.config.sections import Config
-from wsmesh.config.values import ByteSize, PublicKey, Seconds, Secret, quoted
+from wsmesh.config.values import ByteSize, PublicKey, Seconds, Secret, Table, quoted
 
 PREFIX = "WSMESH_"
 CONFIG_FILE = "WSMESH_CONFIG"
@@ -86,7 +86,9 @@ def plain(text: str, kind: Any) -> Any:
     if kind in (str, Secret, PublicKey):
         return text
     if element_of(kind) is not None:
-        return _array(text, kind)
+        return _json(text, list, "an array")
+    if kind is Table:
+        return _json(text, dict, "a table")
     try:
         if kind is bool:
             return _boolean(text)
@@ -139,13 +141,13 @@ def _quantity(text: str, kind: Any) -> Any:
     return text
 
 
-def _array(text: str, kind: Any) -> Any:
+def _json(text: str, kind: type, called: str) -> Any:
     try:
         value = msgspec.json.decode(text)
     except (msgspec.DecodeError, RecursionError, UnicodeError) as exc:
-        raise ValueError(f"expected an array written as JSON: {exc}") from None
-    if not isinstance(value, list):
-        raise ValueError(f"expected an array written as JSON, found {kind_of(value)}")
+        raise ValueError(f"expected {called} written as JSON: {exc}") from None
+    if not isinstance(value, kind):
+        raise ValueError(f"expected {called} written as JSON, found {kind_of(value)}")
     return value
 
 

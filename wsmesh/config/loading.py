@@ -213,7 +213,9 @@ def _differing(one: Config, other: Config) -> list[str]:
 
 def _label(path: str, origins: Mapping[str, str], settings: Settings) -> str:
     """Return who set the option at `path`, as the beginning of a line; nothing for a default."""
-    option = path if path in origins else path.rpartition("[")[0]
+    option = path
+    while option and option not in origins:
+        option = option[: max(option.rfind("["), option.rfind("."), 0)]
     origin = origins.get(option, _variable(path, settings) or DEFAULT)
     return "" if origin == DEFAULT else f"{origin}: "
 

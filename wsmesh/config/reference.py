@@ -20,7 +20,7 @@ from wsmesh.config.options import (
 )
 from wsmesh.config.sections import Config
 from wsmesh.config.showing import toml_value
-from wsmesh.config.values import ByteSize, PublicKey, Seconds, Secret
+from wsmesh.config.values import ByteSize, PublicKey, Seconds, Secret, Table
 
 _KINDS: dict[Any, str] = {
     bool: "true or false",
@@ -31,6 +31,7 @@ _KINDS: dict[Any, str] = {
     ByteSize: "size",
     Secret: "secret",
     PublicKey: "public key",
+    Table: "table",
 }
 
 _HEAD = f"""\

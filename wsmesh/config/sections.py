@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from attrs import frozen
 
+from wsmesh.config.affinity import AffinitySection
+from wsmesh.config.balancing import BalancerSection
 from wsmesh.config.channels import ChannelSection
 from wsmesh.config.client import (
     ClientSection,
@@ -109,13 +111,6 @@ class TLSSection:
     reload_interval: Seconds = option(
         Seconds(10.0), "How often the files are checked for changes.", validator=at_least(0.05)
     )
-
-
-@frozen(kw_only=True)
-class BalancerSection:
-    """`[balancer]`: which node a client is placed on."""
-
-    strategy: str = option("p2c", "Name of a strategy (entry points wsmesh.balancers).")
 
 
 @frozen(kw_only=True)
@@ -223,7 +218,8 @@ class Config:
     limits: LimitsSection = option(LimitsSection, "Bounds.", reloadable=True)
     batch: BatchSection = option(BatchSection, "Batching.")
     compression: CompressionSection = option(CompressionSection, "Compression.")
-    balancer: BalancerSection = option(BalancerSection, "Placement.")
+    balancer: BalancerSection = option(BalancerSection, "Placement.", reloadable=True)
+    affinity: AffinitySection = option(AffinitySection, "Keys of clients.", reloadable=True)
     failover: FailoverSection = option(FailoverSection, "Failover.")
     gateway: GatewaySection = option(GatewaySection, "One address for all nodes.")
     supervisor: SupervisorSection = option(SupervisorSection, "Processes of this host.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,6 +12,8 @@ from wsmesh.config.options import dotted, values_of
 from wsmesh.config.sections import Config
 from wsmesh.config.units import format_duration, format_size
 from wsmesh.config.values import ByteSize, Seconds, Secret
+
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def plain_value(value: Any, kind: Any) -> Any:
@@ -33,8 +36,16 @@ def toml_value(value: Any, kind: Any) -> str:
     plain = plain_value(value, kind)
     if isinstance(plain, float):
         return repr(plain)
+    if isinstance(plain, dict):
+        entries = (f"{_name(name)} = {toml_value(each, None)}" for name, each in plain.items())
+        return "{ " + ", ".join(entries) + " }" if plain else "{}"
     # TOML writes booleans, integers, strings and arrays of them as JSON does, but escapes DEL.
     return json.dumps(plain, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _name(name: str) -> str:
+    """Return a key as TOML writes it."""
+    return name if _BARE.fullmatch(name) else toml_value(name, str)
 
 
 def listing(config: Config, origins: Mapping[str, str]) -> dict[str, dict[str, Any]]:

@@ -25,7 +25,7 @@ from wsmesh.config.options import (
     type_of,
 )
 from wsmesh.config.units import LARGEST_SIZE, LONGEST_DURATION, parse_duration, parse_size
-from wsmesh.config.values import ByteSize, PublicKey, Seconds, Secret
+from wsmesh.config.values import ByteSize, PublicKey, Seconds, Secret, Table
 
 _S = TypeVar("_S")
 Resolve = Callable[[str], str]
@@ -51,12 +51,18 @@ def structure(tree: Any, section: type[_S], resolve: Resolve) -> tuple[_S, list[
         return flawed.partial, [Fault(dotted(path), text) for path, text in flawed.faults]
 
 
+def convert(value: Any, kind: Any) -> Any:
+    """Return a single value as an option of type `kind` holds it; unknown kinds as they are.
+
+    :raises ValueError: it is of another kind; the text says what was expected and found.
+    """
+    hook = _HOOKS.get(kind)
+    return value if hook is None else hook(value, kind)
+
+
 def _converter(resolve: Resolve, root: type[Any]) -> cattrs.Converter:
     converter = cattrs.Converter()
-    for kind, hook in (
-        (bool, _boolean), (int, _integer), (float, _number), (str, _string),
-        (Seconds, _seconds), (ByteSize, _size),
-    ):
+    for kind, hook in _HOOKS.items():
         converter.register_structure_hook(kind, hook)
     converter.register_structure_hook(
         Secret, lambda value, kind: Secret(_utf8(resolve(_text(value, kind))))
@@ -205,3 +211,20 @@ def _utf8(text: str) -> str:
     except UnicodeEncodeError:
         raise ValueError("expected UTF-8 text, found other bytes") from None
     return text
+
+
+def _table(value: Any, kind: Any) -> Table:
+    if not isinstance(value, dict):
+        raise _unfit(value, kind)
+    return Table({_utf8(name): entry for name, entry in value.items()})
+
+
+_HOOKS: dict[Any, Callable[[Any, Any], Any]] = {
+    bool: _boolean,
+    int: _integer,
+    float: _number,
+    str: _string,
+    Seconds: _seconds,
+    ByteSize: _size,
+    Table: _table,
+}

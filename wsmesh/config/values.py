@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NewType
 
 import attrs
@@ -17,6 +17,9 @@ ByteSize = NewType("ByteSize", int)
 
 PublicKey = NewType("PublicKey", str)
 """A PEM text; in TOML the text itself, `"file:PATH"` or `"env:NAME"`."""
+
+Table = NewType("Table", Mapping[str, Any])
+"""Options that somebody else declares, such as those of a strategy."""
 
 
 @attrs.frozen(repr=False)
@@ -45,16 +48,18 @@ def option(
     *,
     validator: Callable[[Any, attrs.Attribute[Any], Any], None] | None = None,
     reloadable: bool = False,
+    kind: Any = None,
 ) -> Any:
     """Declare an option with its default and the sentence that documents it everywhere.
 
     :param reloadable: SIGHUP applies a change of it, or of everything in the section; others
         need a restart.
+    :param kind: its type, where no annotation says so.
     """
     metadata = {"text": text, "reloadable": reloadable}
     if isinstance(default, type) and attrs.has(default):
         return attrs.field(factory=default, metadata=metadata, validator=validator)
-    return attrs.field(default=default, metadata=metadata, validator=validator)
+    return attrs.field(default=default, metadata=metadata, validator=validator, type=kind)
 
 
 @attrs.frozen

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Callable
 from math import ceil
 
@@ -27,6 +28,8 @@ from wsmesh.wire.request import Request
 class Desk:
     """A reload exchanges `config`, `affinity` and `proxies`.
 
+    :param clock: seconds, of one's own.
+    :param wall: Unix time.
     :ivar arriving: clients that no node has yet.
     """
 
@@ -40,6 +43,7 @@ class Desk:
     site: GatewaySite
     metrics: GatewayMetrics
     clock: Callable[[], float]
+    wall: Callable[[], float] = time.time
     arriving: int = 0
 
     def claim(self, arrival: Arriving) -> Claim:
@@ -49,7 +53,7 @@ class Desk:
             values = request.header_values("x-forwarded-for")
             address = client_address(address, values, self.proxies)
         is_secure = arrival.certificate is not None
-        return self.affinity.claim(request, address, self.clock(), is_secure=is_secure)
+        return self.affinity.claim(request, address, self.wall(), is_secure=is_secure)
 
     def unavailable(self, why: str) -> bytes:
         """Return the whole answer to a client that has to come back later."""

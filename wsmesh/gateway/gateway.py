@@ -63,6 +63,7 @@ class Gateway:
     _emptied: trio.Event
     _certificate: Certificate | None
     _rng: random.Random
+    _affinity_secret: bytes = field(repr=False)
     _is_open: bool = True
     _incarnation: int = field(factory=lambda: time.time_ns() // 1_000_000)
 
@@ -104,7 +105,7 @@ class Gateway:
             # What runs keeps its sockets: they need a restart.
             config = evolve(wanted, listeners=self.config.listeners)
             balancer = balancer_of(config, self._rng, self.desk.clock)
-            affinity = Affinity(config)
+            affinity = Affinity(config, self._affinity_secret)
             proxies = TrustedProxies(config.proxy.trusted_proxies)
         except ConfigError as error:
             log.error(
@@ -141,6 +142,8 @@ async def open_gateway(config: Config) -> AsyncGenerator[Gateway]:
     """
     rng, section = random.Random(), config.gateway
     clock = trio.current_time
+    # Without a cluster's, keys that were given are forgotten when the gateway ends.
+    secret = seed_of(config) or os.urandom(32)
     certificate = Certificate(config.tls) if any(each.tls for each in config.listeners) else None
     by_hand = [each for each in section.nodes if not each.startswith("unix:")]
     fleet = Fleet(by_hand, suspect_for=section.suspect_for)
@@ -153,7 +156,7 @@ async def open_gateway(config: Config) -> AsyncGenerator[Gateway]:
     desk = Desk(
         config=config, placing=placing, links=links,
         relay=Relay(section.relay_idle_timeout, section.relay_buffer),
-        affinity=Affinity(config), proxies=TrustedProxies(config.proxy.trusted_proxies),
+        affinity=Affinity(config, secret), proxies=TrustedProxies(config.proxy.trusted_proxies),
         turnstile=Turnstile(section.at_once, section.max_waiting),
         site=GatewaySite(
             config, metrics, lambda key: placing.ranked(placing.hashed(key)),
@@ -173,6 +176,7 @@ async def open_gateway(config: Config) -> AsyncGenerator[Gateway]:
         gateway = Gateway(
             config=config, desk=desk, addresses=tuple(name_of(sock) for sock, _ in sockets),
             doors=doors, emptied=emptied, certificate=certificate, rng=rng,
+            affinity_secret=secret,
         )
         nursery.start_soon(desk.relay.run)
         noticed = trio.Event()
