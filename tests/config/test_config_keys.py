@@ -28,6 +28,7 @@ def private_pem_of(key, password: bytes | None = None) -> bytes:
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption
     )
 
+
 RSA_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 OTHER_RSA_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 EC_KEY = ec.generate_private_key(ec.SECP256R1())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any
 
 import attrs
 from attrs import frozen
@@ -60,35 +60,27 @@ def options_section(spec: type[Any], doc: str, *, enabled: bool) -> type[Any]:
     )
 
 
-if TYPE_CHECKING:
-    HealthModifierSection: TypeAlias = Any
-    OutlierEjectionSection: TypeAlias = Any
-    PanicSection: TypeAlias = Any
-    SlowStartSection: TypeAlias = Any
-    ZoneSection: TypeAlias = Any
-    StickySection: TypeAlias = Any
-else:
-    HealthModifierSection = options_section(
-        HealthSpec, "`[balancer.health]`: nodes that are unwell get less.", enabled=True
-    )
-    OutlierEjectionSection = options_section(
-        OutlierEjectionSpec,
-        "`[balancer.outlier_ejection]`: nodes that fail in a row get nobody for a while.",
-        enabled=True,
-    )
-    PanicSection = options_section(
-        PanicSpec, "`[balancer.panic]`: when too few nodes are left, those two are ignored.",
-        enabled=True,
-    )
-    SlowStartSection = options_section(
-        SlowStartSpec, "`[balancer.slow_start]`: new nodes are filled slowly.", enabled=True
-    )
-    ZoneSection = options_section(
-        ZoneSpec, "`[balancer.zone]`: nodes of the own zone first.", enabled=False
-    )
-    StickySection = options_section(
-        StickySpec, "`[balancer.sticky]`: a key goes where it went before.", enabled=False
-    )
+HealthModifierSection = options_section(
+    HealthSpec, "`[balancer.health]`: nodes that are unwell get less.", enabled=True
+)
+OutlierEjectionSection = options_section(
+    OutlierEjectionSpec,
+    "`[balancer.outlier_ejection]`: nodes that fail in a row get nobody for a while.",
+    enabled=True,
+)
+PanicSection = options_section(
+    PanicSpec, "`[balancer.panic]`: when too few nodes are left, those two are ignored.",
+    enabled=True,
+)
+SlowStartSection = options_section(
+    SlowStartSpec, "`[balancer.slow_start]`: new nodes are filled slowly.", enabled=True
+)
+ZoneSection = options_section(
+    ZoneSpec, "`[balancer.zone]`: nodes of the own zone first.", enabled=False
+)
+StickySection = options_section(
+    StickySpec, "`[balancer.sticky]`: a key goes where it went before.", enabled=False
+)
 
 
 @frozen(kw_only=True)
@@ -99,14 +91,16 @@ class BalancerSection:
     options: Table = option(
         Table({}), "Options of that strategy, each in docs/balancers.md, as in { vnodes = 320 }."
     )
-    health: HealthModifierSection = option(HealthModifierSection, "Nodes that are unwell.")
-    outlier_ejection: OutlierEjectionSection = option(
-        OutlierEjectionSection, "Nodes that fail."
+    health: Any = option(
+        HealthModifierSection, "Nodes that are unwell.", kind=HealthModifierSection
     )
-    panic: PanicSection = option(PanicSection, "Too few nodes left.")
-    slow_start: SlowStartSection = option(SlowStartSection, "New nodes.")
-    zone: ZoneSection = option(ZoneSection, "The own zone first.")
-    sticky: StickySection = option(StickySection, "Memory.")
+    outlier_ejection: Any = option(
+        OutlierEjectionSection, "Nodes that fail.", kind=OutlierEjectionSection
+    )
+    panic: Any = option(PanicSection, "Too few nodes left.", kind=PanicSection)
+    slow_start: Any = option(SlowStartSection, "New nodes.", kind=SlowStartSection)
+    zone: Any = option(ZoneSection, "The own zone first.", kind=ZoneSection)
+    sticky: Any = option(StickySection, "Memory.", kind=StickySection)
 
 
 def modifiers_of(section: BalancerSection, zone: str) -> tuple[ModifierSpec, ...]:

@@ -47,7 +47,7 @@ def fields_of(section: type[Any]) -> tuple[attrs.Attribute[Any], ...]:
 
 def type_of(attribute: attrs.Attribute[Any]) -> Any:
     """Return the type of a field of a section."""
-    return attribute.type
+    return attribute.metadata.get("kind", attribute.type)
 
 
 def is_section(kind: Any) -> bool:

@@ -17,6 +17,7 @@ from wsmesh.config.options import (
     is_reloadable,
     is_section,
     options_of,
+    type_of,
 )
 from wsmesh.config.sections import Config
 from wsmesh.config.showing import toml_value
@@ -69,7 +70,7 @@ def _part(
     path: Path, attribute: attrs.Attribute[Any], value: Any, reloads: bool
 ) -> Iterator[str]:
     """Yield a table, or an array of tables, with what is in it."""
-    element = element_of(attribute.type)
+    element = element_of(type_of(attribute))
     if element is None:
         yield from _section(f"[{dotted(path)}]", path, value, reloads)
     elif value:
@@ -90,7 +91,7 @@ def _section(header: str, path: Path, section: Any, reloads: bool) -> Iterator[s
     for attribute in fields_of(type(section)):
         value = getattr(section, attribute.name)
         reload = reloads or is_reloadable(attribute)
-        if is_section(attribute.type) or is_section(element_of(attribute.type)):
+        if is_section(type_of(attribute)) or is_section(element_of(type_of(attribute))):
             inner.append(((*path, attribute.name), attribute, value, reload))
         else:
             yield from _option(attribute, value, reload)
@@ -100,7 +101,7 @@ def _section(header: str, path: Path, section: Any, reloads: bool) -> Iterator[s
 
 
 def _option(attribute: attrs.Attribute[Any], value: Any, reloads: bool) -> Iterator[str]:
-    shown = toml_value(value, attribute.type)
+    shown = toml_value(value, type_of(attribute))
     end = "; reloads" if reloads else ""
     yield from textwrap.wrap(
         f"{attribute.metadata['text']} {_kind(attribute)}; default {shown}{end}.",
@@ -110,7 +111,7 @@ def _option(attribute: attrs.Attribute[Any], value: Any, reloads: bool) -> Itera
 
 
 def _kind(attribute: attrs.Attribute[Any]) -> str:
-    element = element_of(attribute.type)
-    kind = f"array of {_KINDS[element]}s" if element else _KINDS[attribute.type]
+    element = element_of(type_of(attribute))
+    kind = f"array of {_KINDS[element]}s" if element else _KINDS[type_of(attribute)]
     rule = getattr(attribute.validator, "rule", None)
-    return f"({kind}, {rule(attribute.type)})" if rule else f"({kind})"
+    return f"({kind}, {rule(type_of(attribute))})" if rule else f"({kind})"

@@ -13,6 +13,7 @@ from wsmesh.config.options import (
     is_reloadable,
     is_section,
     options_of,
+    type_of,
     value_at,
 )
 from wsmesh.config.sections import Config
@@ -65,7 +66,7 @@ def _merged(running: _S, wanted: _S, *, reloadable: bool) -> _S:
     taken = {}
     for attribute in fields_of(type(running)):
         name, reloads = attribute.name, reloadable or is_reloadable(attribute)
-        if is_section(attribute.type):
+        if is_section(type_of(attribute)):
             old, new = getattr(running, name), getattr(wanted, name)
             taken[name] = _merged(old, new, reloadable=reloads)
         elif reloads:

@@ -54,12 +54,12 @@ def option(
 
     :param reloadable: SIGHUP applies a change of it, or of everything in the section; others
         need a restart.
-    :param kind: its type, where no annotation says so.
+    :param kind: its type, where the annotation cannot say it.
     """
-    metadata = {"text": text, "reloadable": reloadable}
+    metadata = {"text": text, "reloadable": reloadable} | ({"kind": kind} if kind else {})
     if isinstance(default, type) and attrs.has(default):
         return attrs.field(factory=default, metadata=metadata, validator=validator)
-    return attrs.field(default=default, metadata=metadata, validator=validator, type=kind)
+    return attrs.field(default=default, metadata=metadata, validator=validator)
 
 
 @attrs.frozen
