@@ -11,7 +11,7 @@ from tests.config.known import STRATEGIES
 from wsmesh.config import environment
 from wsmesh.config.checks import check
 from wsmesh.config.faults import Fault
-from wsmesh.config.options import element_of, fields_of, is_section
+from wsmesh.config.options import element_of, fields_of, is_section, type_of
 from wsmesh.config.sections import Config
 from wsmesh.config.showing import listing, table
 from wsmesh.config.structure import structure
@@ -34,9 +34,10 @@ def trees(section: type) -> st.SearchStrategy:
     """Tables that mostly have the options of `section`, with any values."""
     options = {}
     for attribute in fields_of(section):
-        element = element_of(attribute.type)
-        if is_section(attribute.type):
-            options[attribute.name] = st.deferred(lambda t=attribute.type: trees(t)) | anything
+        kind = type_of(attribute)
+        element = element_of(kind)
+        if is_section(kind):
+            options[attribute.name] = st.deferred(lambda t=kind: trees(t)) | anything
         elif is_section(element):
             options[attribute.name] = st.lists(trees(element), max_size=3) | anything
         else:

@@ -216,7 +216,21 @@ def _utf8(text: str) -> str:
 def _table(value: Any, kind: Any) -> Table:
     if not isinstance(value, dict):
         raise _unfit(value, kind)
-    return Table({_utf8(name): entry for name, entry in value.items()})
+    return Table({_utf8(name): _plain(entry) for name, entry in value.items()})
+
+
+def _plain(value: Any) -> Any:
+    """Return what is in a table of options as it is, if a variable could say it too."""
+    match value:
+        case str():
+            return _utf8(value)
+        case bool() | int() | float():
+            return value
+        case list():
+            return [_plain(entry) for entry in value]
+        case dict():
+            return {_utf8(name): _plain(entry) for name, entry in value.items()}
+    raise ValueError(f"expected options that are plain values, found {kind_of(value)}")
 
 
 _HOOKS: dict[Any, Callable[[Any, Any], Any]] = {
