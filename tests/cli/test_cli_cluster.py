@@ -74,8 +74,11 @@ def test_the_store_is_read_where_no_node_answers(
     redis_server: RedisServer, tmp_path
 ) -> None:
     admin: redis.Redis = redis_server.admin
-    for name, left in (("one", 5_000), ("two", -5_000)):
-        record = NodeRecord(node=name, incarnation=1, name=name, connections=7, state="alive")
+    for name, left in (("one", 60_000), ("two", -5_000)):
+        record = NodeRecord(
+            node=name, incarnation=1, name=name, connections=7, state="alive", capacity=9,
+            listeners=("10.0.0.5:8000",),
+        )
         admin.hset("wsmesh:{cluster}:nodes", f"{name}/1", encode_record(record))
         seconds, _ = admin.time()
         admin.zadd("wsmesh:{cluster}:leases", {f"{name}/1": seconds * 1000 + left})
@@ -85,10 +88,22 @@ def test_the_store_is_read_where_no_node_answers(
     assert [(each["name"], each["state"]) for each in shown] == [
         ("one", "alive"), ("two", "silent"),
     ]
+    records = command("cluster", "srv", "_ws._tcp.chat.example", "--config", str(config)).stdout
+    assert records == (
+        "_ws._tcp.chat.example. 5 IN SRV 0 100 8000 one.chat.example.\n"
+        "one.chat.example. 5 IN A 10.0.0.5\n"
+    )
+    refused = command("cluster", "srv", "chat.example", "--config", str(config))
+    assert refused.returncode == 2 and "_wsmesh._tcp.chat.example" in refused.stderr
     redis_server.kill()
     refused = command("cluster", "--config", str(config), "--timeout", "300ms")
     assert refused.returncode == 1
     assert "cannot read the store of the configuration within 0.3 s" in refused.stderr
+
+
+def test_records_need_a_registry(invoke) -> None:
+    refused = invoke("cluster", "srv", "_ws._tcp.chat.example")
+    assert refused.exit_code == 2 and "[redis] url" in refused.output
 
 
 def test_without_a_living_node_nobody_can_be_asked(redis_server: RedisServer, tmp_path) -> None:

@@ -16,6 +16,7 @@ from wsmesh.cli.cluster_tables import connections_table, nodes_table
 from wsmesh.cli.kinds import DURATION, SECRET
 from wsmesh.cli.reaching import base_url
 from wsmesh.cli.server_api import ServerAPI
+from wsmesh.cluster.srv import zone_lines
 from wsmesh.config.sections import Config
 from wsmesh.session.orders import NodeInfo
 
@@ -44,6 +45,7 @@ Examples:
   python -m wsmesh cluster --json | jq '.[] | select(.state != "alive")'
   python -m wsmesh cluster sessions alice --config wsmesh.toml
   python -m wsmesh cluster drain node-3 --config wsmesh.toml
+  python -m wsmesh cluster srv _wsmesh._tcp.chat.example --config wsmesh.toml
 """)
 @_URL
 @_KEY
@@ -115,6 +117,36 @@ def drain(
     """Have NODE (its name or id) stop as on SIGTERM: its clients are told to go elsewhere."""
     _api(choices.load().config, url, api_key, timeout).call("drain", {"node": node})
     click.echo(f"{node} drains")
+
+
+@cluster.command(epilog="""\b
+Examples:
+  python -m wsmesh cluster srv _wsmesh._tcp.chat.example --config wsmesh.toml > chat.zone
+""")
+@click.argument("name")
+@click.option(
+    "--ttl", type=DURATION, default="5s", show_default=True, metavar="DURATION",
+    help="How long resolvers keep the records; as long a node that is gone is still tried.",
+)
+@_TIMEOUT
+@with_choices
+def srv(choices: Choices, name: str, ttl: float, timeout: float) -> None:
+    """Print the nodes that take clients as DNS records under NAME, such as _wsmesh._tcp.DOMAIN.
+
+    Lines of a zone file: SRV with the nodes' weights, and the addresses of nodes without a name.
+    For clients that choose by themselves; draining nodes are left out.
+    """
+    config = choices.load().config
+    if not config.redis.url:
+        raise click.UsageError("the nodes of a cluster are read from [redis] url, which is empty")
+    from wsmesh.cli.cluster_store import read_members  # trio and redis, only when they are used
+
+    try:
+        lines = zone_lines(read_members(config, timeout), name, round(ttl))
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="NAME") from error
+    for line in lines:
+        click.echo(line)
 
 
 def _reader(

@@ -12,9 +12,10 @@ import click
 import trio
 from attrs import evolve
 
+from balancers import Member
 from wsmesh import logs
 from wsmesh.cluster.registry import NodeRegistry
-from wsmesh.cluster.view import Listing
+from wsmesh.cluster.view import Listing, View
 from wsmesh.config.redis_url import EMBEDDED
 from wsmesh.config.sections import Config
 from wsmesh.errors import StoreUnavailable
@@ -34,6 +35,18 @@ def read_nodes(config: Config, timeout: float) -> list[NodeInfo]:
         for each in listing.nodes
     ]
     return sorted(found, key=lambda node: (node.name, node.uid))
+
+
+def read_members(config: Config, timeout: float) -> tuple[Member, ...]:
+    """Return the nodes of the registry whose lease has not run out, as a gateway sees them.
+
+    :param timeout: seconds.
+    :raises click.ClickException: the store cannot be read.
+    """
+    listing = _listing(config, timeout)
+    alive = {str(each.record.identity) for each in listing.nodes if each.lease > 0}
+    view = View().merged(listing, 0.0, config.node.node_timeout).for_balancers()
+    return tuple(member for member in view.members if member.id in alive)
 
 
 def a_listener(config: Config, timeout: float) -> str:
