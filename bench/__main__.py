@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import ast
-import runpy
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import click
@@ -33,8 +33,13 @@ def main(name: str | None, options: tuple[str, ...]) -> None:
         return
     if name not in known:
         raise click.UsageError(f"no benchmark {name!r}; there are {', '.join(known)}")
-    sys.argv = [f"python -m bench {name}", *options]
-    runpy.run_module(f"bench.{name}", run_name="__main__")
+    program = f"python -m bench {name}"
+    sys.argv = [program, *options]  # reports tell it
+    benchmark = import_module(f"bench.{name}").main
+    if isinstance(benchmark, click.Command):
+        benchmark.main(args=options, prog_name=program)
+    else:
+        benchmark()
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Published on one node, delivered by another: delay at 100/s and 5,000/s, and CPU per publish.
 
-Open loop: a message counts from when it was due. The reference is a publish and its delivery
-through the same Redis without any node, redis-py to redis-py.
+Open loop: a message counts from when it was due, and so do the commands of a connection beside the
+nodes', which show what Redis takes to answer under their load. The reference is a publish and its
+delivery through the same Redis without any node, redis-py to redis-py.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from bench.redis_link import running_redis
 
 RATES = (100, 5_000)
 LIMIT_MS = 5.0
+PROBE_RATE = 200
+PROBE_LIMIT_MS = 10.0
 NODES = (1, 3, 10)
 COST_MESSAGES, COST_RATE = 5_000, 1_000
 
@@ -34,7 +37,7 @@ def main(lab: Lab) -> None:
         with ExitStack() as stack:
             a, b = (stack.enter_context(open_member(redis_port, lab)) for _ in "ab")
             for rate in RATES:
-                measure_delay(lab, rate, a.port, b.port)
+                measure_delay(lab, rate, a.port, b.port, redis_port)
         reference(lab, redis_port)
         for number in NODES[: 2 if lab.quick else None]:
             with ExitStack() as stack:
@@ -67,11 +70,13 @@ def open_member(redis_port: int, lab: Lab) -> Iterator[Member]:
         yield Member(child.pid, port)
 
 
-def start(lab: Lab, *words: str) -> subprocess.Popen[bytes]:
+def start(
+    lab: Lab, *words: str, stdin: int = subprocess.DEVNULL
+) -> subprocess.Popen[bytes]:
     """A generator on the load's core."""
     command = [sys.executable, "-m", "bench.servers.cross_node_peer", *words]
     with pinned(lab.load_core):
-        return subprocess.Popen(command, stdout=subprocess.PIPE)
+        return subprocess.Popen(command, stdin=stdin, stdout=subprocess.PIPE)
 
 
 def deliver(
@@ -98,20 +103,46 @@ def deliver(
     return delays, late
 
 
-def measure_delay(lab: Lab, rate: int, a: int, b: int) -> None:
-    """Show the delay at one rate, and claim the limit of the unloaded one."""
+@contextmanager
+def probing(lab: Lab, port: int) -> Iterator[dict[str, float]]:
+    """Commands of a connection of their own; afterwards their times, in us, are in the mapping."""
+    delays: dict[str, float] = {}
+    words = ["probe", "--port", str(port), "--rate", str(PROBE_RATE)]
+    with start(lab, *words, stdin=subprocess.PIPE) as probe:
+        assert probe.stdin is not None
+        assert probe.stdout is not None
+        probe.stdout.readline()
+        try:
+            yield delays
+        finally:
+            probe.stdin.close()
+        delays |= json.loads(probe.stdout.readline())
+
+
+def measure_delay(lab: Lab, rate: int, a: int, b: int, redis_port: int) -> None:
+    """Show the delays at one rate, and claim the limits."""
     rounds: dict[str, list[float]] = {"50": [], "99": [], "99.9": [], "100": []}
-    lateness = []
+    lateness, replies = [], []
     for number in range(lab.rounds):
         lab.report.progress(f"{rate}/s, round {number + 1} of {lab.rounds}")
         seconds = 2 if lab.quick else 5
-        delays, late = deliver(lab, rate * seconds, rate, a, [b])
+        with probing(lab, redis_port) as commands:
+            delays, late = deliver(lab, rate * seconds, rate, a, [b])
+        replies.append(commands["99"] / 1000)
         lateness.append(late / 1000)
         for name, values in rounds.items():
             values.append(delays[name] / 1000)
     for name, values in rounds.items():
         lab.report.show(Rounds(f"publish on A, delivery on B, {rate}/s, P{name}", values, "ms"))
     lab.report.show(Rounds(f"lateness of the generator, {rate}/s, P99", lateness, "ms"))
+    answers = Rounds(f"Redis commands beside them, {rate}/s, P99", replies, "ms")
+    lab.report.show(answers)
+    if rate == RATES[-1]:
+        lab.report.claim(
+            f"P99 of Redis commands at {rate}/s {answers.median:.2f} ms "
+            f"(target < {PROBE_LIMIT_MS:g})",
+            holds=answers.median < PROBE_LIMIT_MS,
+        )
     if rate == RATES[0]:
         worst = Rounds("", rounds["99"], "ms").median
         lab.report.claim(

@@ -4,13 +4,26 @@ from __future__ import annotations
 
 import gc
 import weakref
+from collections.abc import Mapping
 
+import pytest
 import trio
+from attrs import field, fields, frozen
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 from trio.testing import MockClock
 
+from wsmesh.figures import (
+    ClusterFigures,
+    Kind,
+    RedisFigures,
+    SessionFigures,
+    StoreFigures,
+    counter,
+    declaration,
+    gauge,
+)
 from wsmesh.histogram import Histogram
 from wsmesh.metrics import REASONS, Metrics, NodeStatistics
 from wsmesh.runtime import gc_pauses, tune_gc, watch_loop_lag
@@ -40,7 +53,7 @@ def test_counters_gauges_and_histograms_are_exposed() -> None:
         ["connections", "authenticated", "sockets", "users", "subscriptions", "channels",
          "queue_bytes", "slow_connections", "pending_fanouts"], 7,
     )
-    metrics.observe_node(lambda: NodeStatistics(**facts))
+    metrics.observe(lambda: NodeStatistics(**facts))
     found = samples(metrics)
     assert found["wsmesh_messages_in_total", ()] == 3
     assert found["wsmesh_messages_out_total", ()] == 5001
@@ -54,6 +67,45 @@ def test_counters_gauges_and_histograms_are_exposed() -> None:
     assert found["wsmesh_connections", ()] == 7
     assert found["wsmesh_build_info", (("version", "1.2"),)] == 1
     assert found["process_resident_memory_bytes", ()] > 0
+
+
+@frozen
+class Shown:
+    size: int = gauge("How much.")
+    seen: int = counter("How many.")
+    kinds: Mapping[str, int] = gauge("By kind.", label="kind")
+    ends: Mapping[str, int] = counter("By end.", label="end")
+    times: Histogram = field(metadata=declaration(Kind.HISTOGRAM, "How long."))
+
+
+def test_figures_are_exposed_as_what_they_are_declared_and_read_at_each_look() -> None:
+    metrics = Metrics(version="1")
+    times = Histogram([0.5])
+    sizes = iter([3, 4])
+    metrics.observe(
+        lambda: Shown(next(sizes), 7, {"red": 0, "blue": 2}, {"good": 5}, times), prefix="thing_"
+    )
+    times.observe(0.25)
+    first, second = samples(metrics), samples(metrics)
+
+    text = Metrics(version="1").exposition("")[0].decode()
+    assert "thing" not in text
+    assert (first["wsmesh_thing_size", ()], second["wsmesh_thing_size", ()]) == (3, 4)
+    assert first["wsmesh_thing_seen_total", ()] == 7
+    assert first["wsmesh_thing_kinds", (("kind", "red"),)] == 0
+    assert first["wsmesh_thing_kinds", (("kind", "blue"),)] == 2
+    assert first["wsmesh_thing_ends_total", (("end", "good"),)] == 5
+    assert first["wsmesh_thing_times_bucket", (("le", "0.5"),)] == 1
+    assert first["wsmesh_thing_times_sum", ()] == 0.25
+
+
+@pytest.mark.parametrize(
+    "figures", [NodeStatistics, RedisFigures, StoreFigures, ClusterFigures, SessionFigures]
+)
+def test_every_figure_has_a_kind_and_a_sentence(figures: type) -> None:
+    for each in fields(figures):
+        assert isinstance(each.metadata["kind"], Kind), each.name
+        assert len(each.metadata["text"].split()) > 1, each.name
 
 
 def test_label_values_cannot_grow_without_bound() -> None:

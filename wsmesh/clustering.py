@@ -5,11 +5,12 @@ from __future__ import annotations
 import random
 import socket
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 import trio
-from attrs import frozen
+from attrs import field, frozen
 
 import wsmesh
 from wsmesh.cluster.changes import Change
@@ -30,10 +31,14 @@ log = structlog.get_logger("wsmesh.cluster")
 
 @frozen(eq=False)
 class Joined:
-    """A membership, and the socket that its mesh listens on."""
+    """A membership, and the socket that its mesh listens on.
+
+    :ivar changes: that the membership has seen, by name: joined, died, ...
+    """
 
     membership: Membership
     sock: socket.socket
+    changes: Counter[str] = field(factory=Counter)
 
     async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
         """Be a member until cancelled; reports its start when others know this node."""
@@ -73,14 +78,16 @@ async def prepare_membership(
         assert storage.shared is not None
         await storage.shared.forget_node(str(who))
 
+    changes: Counter[str] = Counter()
+
+    def note(change: Change) -> None:
+        # The membership has logged it; sessions ask the view when they need it.
+        changes[type(change).__name__.lower()] += 1
+
     membership = Membership(
         record=record, terms=terms, registry=registry, rng=rng, clean_up=clean_up,
         vitals=lambda: node().vitals(), state=lambda: node().state,
-        duty_changed=lambda duty: node().take_duty(duty), changed=_note,
+        duty_changed=lambda duty: node().take_duty(duty), changed=note,
         handlers={ORDER: answer},
     )
-    return Joined(membership, sock)
-
-
-def _note(change: Change) -> None:
-    """The membership has logged it; sessions ask the view when they need it."""
+    return Joined(membership, sock, changes)

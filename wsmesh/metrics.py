@@ -8,11 +8,11 @@ fixed sets: what is not in them counts as "other".
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import structlog
-from attrs import field, fields, frozen
+from attrs import fields, frozen
 from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -24,6 +24,7 @@ from prometheus_client.core import (
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
+from wsmesh.figures import Kind, gauge
 from wsmesh.histogram import Histogram
 from wsmesh.protocol.codes import name_of
 from wsmesh.protocol.messages import Command
@@ -42,11 +43,6 @@ METHODS = (*(name for name in Command.__struct_fields__ if name != "id"), UNKNOW
 
 REASONS = 64
 """Distinct label values kept of each labelled counter; further ones are counted as "other"."""
-
-
-def gauge(text: str) -> Any:
-    """Declare a gauge with the sentence that documents it."""
-    return field(metadata={"text": text})
 
 
 @frozen(kw_only=True)
@@ -109,7 +105,7 @@ class Metrics:
         self.hook_seconds = Histogram(SECONDS)
         self.loop_lag_seconds = Histogram(SECONDS)
         self.gc_pause_seconds = Histogram(SECONDS)
-        self._statistics: Callable[[], NodeStatistics] | None = None
+        self._observed: list[tuple[str, Callable[[], Any]]] = []
         self._registry = CollectorRegistry(auto_describe=False)
         ProcessCollector(registry=self._registry)
         GCCollector(registry=self._registry)
@@ -153,9 +149,12 @@ class Metrics:
         """A slow consumer's publication was dropped by its channel's policy."""
         self.publications_dropped += 1
 
-    def observe_node(self, statistics: Callable[[], NodeStatistics]) -> None:
-        """Name the function that gives the node's gauges."""
-        self._statistics = statistics
+    def observe(self, figures: Callable[[], Any], *, prefix: str = "") -> None:
+        """Name a function that gives figures, as `wsmesh.figures` declares them.
+
+        :param prefix: between `wsmesh_` and their names.
+        """
+        self._observed.append((prefix, figures))
 
     # -- exposing -------------------------------------------------------------------------------
 
@@ -167,11 +166,10 @@ class Metrics:
     def families(self) -> Iterable[Metric]:
         """Yield everything this module counts."""
         yield InfoMetricFamily("wsmesh_build", "Version of wsmesh.", {"version": self._version})
-        if self._statistics is not None:
-            statistics = self._statistics()
-            for each in fields(NodeStatistics):
-                value = getattr(statistics, each.name)
-                yield GaugeMetricFamily(f"wsmesh_{each.name}", each.metadata["text"], value)
+        for prefix, read in self._observed:
+            figures = read()
+            for each in fields(type(figures)):
+                yield _declared(prefix + each.name, each.metadata, getattr(figures, each.name))
         yield from self._counters()
         yield _histogram("fanout_receivers", "Receivers of a publication.", self.fan_out)
         for name, text, seconds in (
@@ -222,6 +220,19 @@ class Metrics:
             for values, count in sorted(labelled.counts.items()):
                 family.add_metric(values, count)
             yield family
+
+
+def _declared(name: str, declaration: Mapping[str, Any], value: Any) -> Metric:
+    text, label = declaration["text"], declaration["label"]
+    if declaration["kind"] is Kind.HISTOGRAM:
+        return _histogram(name, text, value)
+    kind = CounterMetricFamily if declaration["kind"] is Kind.COUNTER else GaugeMetricFamily
+    if not label:
+        return kind(f"wsmesh_{name}", text, value)
+    family = kind(f"wsmesh_{name}", text, labels=(label,))
+    for each, number in value.items():
+        family.add_metric((each,), number)
+    return family
 
 
 def _histogram(name: str, text: str, histogram: Histogram) -> HistogramMetricFamily:

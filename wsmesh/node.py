@@ -32,6 +32,7 @@ from wsmesh.ingress.reception import Reception
 from wsmesh.ingress.tls import Certificate
 from wsmesh.memory import give_back_after_departures
 from wsmesh.metrics import Metrics
+from wsmesh.observing import observe_cluster
 from wsmesh.runtime import gc_pauses, tune_gc, watch_loop_lag
 from wsmesh.security.addresses import TrustedProxies
 from wsmesh.security.admission import Admission
@@ -167,7 +168,9 @@ async def open_node(config: Config) -> AsyncGenerator[Node]:
             membership=None if joined is None else joined.membership,
             lag=lambda: metrics.last_loop_lag,
         )
-        metrics.observe_node(node.statistics)
+        metrics.observe(node.statistics)
+        if joined is not None:
+            observe_cluster(metrics, storage, joined, tenures)
         nursery.start_soon(pump.run)
         if config.batch.delay:
             nursery.start_soon(pump.run_batches)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 import time
@@ -59,7 +60,8 @@ def open_nodes(count: int, directory: Path, *, core: int) -> Iterator[list[Serve
 
 @contextmanager
 def open_gateway(
-    directory: Path, *, core: int, strategy: str = "p2c", relay_to: Sequence[Server] = ()
+    directory: Path, *, core: int, strategy: str = "p2c", relay_to: Sequence[Server] = (),
+    keys: Sequence[str] = ("ip",),
 ) -> Iterator[Server]:
     """A gateway in front of the control sockets in `directory`, or relaying to some nodes."""
     port = free_port()
@@ -68,6 +70,7 @@ def open_gateway(
     own = f"nodes = [{where}]" if relay_to else f'control_dir = "{directory}"'
     config.write_text(
         f"{node_config(port)}\n[gateway]\n{own}\n\n[balancer]\nstrategy = \"{strategy}\"\n"
+        f"\n[affinity]\nkeys = {json.dumps([*keys])}\n"
     )
     command = [sys.executable, "-m", "wsmesh", "gateway", "--config", str(config)]
     with running(command, core=core) as child:

@@ -78,11 +78,17 @@ class Load:
 
 @contextmanager
 def open_load(
-    name: str, *, port: int, server_pid: int, dialect: str, core: int, secret: str = ""
+    name: str, *, port: int, server_pid: int, dialect: str, core: int, secret: str = "",
+    path: str = "",
 ) -> Iterator[Load]:
-    """A load process on `core` for the server at `port`."""
+    """A load process on `core` for the server at `port`.
+
+    :param path: where clients of the node connect, with `{user}` for each one's name.
+    """
     command = [sys.executable, "-m", "bench.load", "--port", str(port), "--dialect", dialect]
     if secret:
         command += ["--secret", secret]
+    if path:
+        command += ["--path", path]
     with running(command, core=core, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
         yield Load(name, child, server_pid)

@@ -139,13 +139,14 @@ def obey(worker: Worker, line: bytes) -> dict[str, object]:
 @click.option("--port", type=int, required=True)
 @click.option("--dialect", "name", type=click.Choice(["centrifugo", "socketio", "raw"]))
 @click.option("--secret", default="", help="HS256 key of the tokens; empty: no tokens.")
-def main(host: str, port: int, name: str, secret: str) -> None:
+@click.option("--path", default="/connection/websocket", help="With {user} for the user's name.")
+def main(host: str, port: int, name: str, secret: str, path: str) -> None:
     """Hold clients of the server at HOST:PORT."""
     authority = f"{host}:{port}"
     dialect: Dialect
     match name:
         case "centrifugo":
-            dialect = Centrifugo(authority, secret=secret, now=int(time.time()))
+            dialect = Centrifugo(authority, path, secret=secret, now=int(time.time()))
         case "socketio":
             dialect = SocketIO(authority)
         case _:

@@ -124,6 +124,8 @@ class Crowd:
         :param rate: at most so many a second; 0: as fast as they finish.
         :raises LoadError: if any of them fails or the last is not open after a minute.
         """
+        # Processes with different clients must not fight for the ports of one source.
+        self._started = max(self._started, first)
         begun, target = 0, len(self.clients) + count
         start = time.monotonic()
         while len(self.clients) < target:

@@ -88,7 +88,7 @@ class Centrifugo:
     def script(self, user: str, channels: Sequence[str]) -> list[Step]:
         token = {"token": hs256_token(self.secret, user, self.now + HOUR)} if self.secret else {}
         steps = [
-            Step(upgrade_request(self.host, self.path), b"\r\n\r\n"),
+            Step(upgrade_request(self.host, self.path.format(user=user)), b"\r\n\r\n"),
             Step(client_frame(command(1, connect=token)), b'"connect":'),
         ]
         return steps + [Step(self.subscribe(name), b'"subscribe":') for name in channels]

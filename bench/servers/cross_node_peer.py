@@ -1,4 +1,4 @@
-"""A publisher or a subscriber of one channel over a plain socket, for bench.cross_node.
+"""A publisher or a subscriber of one channel, or a probe of Redis, for bench.cross_node.
 
 Messages carry the time at which they were due, not the time at which they were sent, so that a
 late publisher does not hide what it waited for (G. Tene, coordinated omission).
@@ -11,6 +11,7 @@ import json
 import os
 import select
 import socket
+import sys
 import time
 from collections.abc import Iterator
 
@@ -94,8 +95,7 @@ def subscribe(port: int, count: int) -> None:
                 heard += 1
         if heard >= count:
             break
-    wanted = (50, 99, 99.9, 100)
-    print(json.dumps({str(each): delays.get_value_at_percentile(each) for each in wanted}))
+    print(json.dumps(percentiles(delays)))
 
 
 @main.command()
@@ -117,6 +117,38 @@ def publish(port: int, count: int, rate: float) -> None:
         while select.select([peer.sock], [], [], 0)[0]:
             peer.sock.recv(65536)
     print(json.dumps({"late_p99": lateness.get_value_at_percentile(99)}))
+
+
+@main.command()
+@click.option("--port", type=int)
+@click.option("--rate", type=float)
+def probe(port: int, rate: float) -> None:
+    """Send Redis PING and GET in turn on a connection of their own until stdin ends.
+
+    Prints a line when connected, and how long after they were due the replies came, in us, as JSON.
+    """
+    delays = HdrHistogram(1, 60_000_000, 3)
+    with socket.create_connection(("127.0.0.1", port)) as sock:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        print("ready", flush=True)
+        began, number = time.monotonic_ns(), 0
+        while not select.select([sys.stdin], [], [], 0)[0]:
+            due = began + round(number * 1e9 / rate)
+            if (left := due - time.monotonic_ns()) > 0:
+                time.sleep(left / 1e9)
+            sock.sendall(b"GET bench-probe\r\n" if number % 2 else b"PING\r\n")
+            reply = b""
+            while not reply.endswith(b"\r\n"):
+                reply += sock.recv(4096)
+            assert reply in (b"+PONG\r\n", b"$-1\r\n"), reply
+            delays.record_value(max(1, (time.monotonic_ns() - due) // 1000))
+            number += 1
+    print(json.dumps({**percentiles(delays), "count": number}))
+
+
+def percentiles(delays: HdrHistogram) -> dict[str, float]:
+    """Return what the parent reports."""
+    return {str(each): delays.get_value_at_percentile(each) for each in (50, 99, 99.9, 100)}
 
 
 if __name__ == "__main__":

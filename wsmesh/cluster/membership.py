@@ -83,6 +83,11 @@ class Membership:
         """How little this node may trust what it sees of others: 0 to 8."""
         return self._watcher.unwell
 
+    @property
+    def lease_age(self) -> float:
+        """Seconds since the renewal that last succeeded was sent; inf: none in this life."""
+        return trio.current_time() - self._renewed_at
+
     async def run(
         self,
         sockets: list[socket.socket],

@@ -69,12 +69,16 @@ class Watcher:
         """Probe and judge until cancelled."""
         async with trio.open_nursery() as nursery:
             self._tasks = nursery
-            task_status.started()
-            while True:
-                self._look_again = trio.Event()
-                with trio.move_on_at(self._detector.due):
-                    await self._look_again.wait()
-                self._act(self._detector.tick(trio.current_time()))
+            try:
+                task_status.started()
+                while True:
+                    self._look_again = trio.Event()
+                    with trio.move_on_at(self._detector.due):
+                        await self._look_again.wait()
+                    self._act(self._detector.tick(trio.current_time()))
+            finally:
+                # Links that end after this one must not have it accuse anybody.
+                self._tasks = None
 
     # -- what happens ---------------------------------------------------------------------------
 

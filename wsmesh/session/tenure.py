@@ -36,6 +36,9 @@ RETRY = 1.0
 
 log = structlog.get_logger("wsmesh.tenure")
 
+OUTCOMES = ("continued", "taken_over", "refused", "unavailable")
+"""Of an attempt to resume: where the session was, from another node, denied, the store is away."""
+
 Fence = Callable[[str, str, int], None]
 """Tells the former owner, `node/incarnation`, that a session has a later epoch now."""
 
@@ -74,6 +77,7 @@ class Tenures:
 
     :param owner: returns `node/incarnation` of this node as it is now.
     :param ttl: seconds a session can be continued after its node was killed.
+    :ivar resumptions: attempts to resume a session here, by outcome.
     """
 
     def __init__(
@@ -83,6 +87,7 @@ class Tenures:
         self._owner = owner
         self._ttl = ttl
         self._fence = fence
+        self.resumptions = dict.fromkeys(OUTCOMES, 0)
         self._by_name: dict[str, Tenure] = {}
         self._changed: dict[Tenure, None] = {}
         self._wake = trio.Event()
@@ -104,15 +109,22 @@ class Tenures:
         """
         owner = self._owner()
         new_secret = secrets.token_urlsafe(32)
-        claim = await self._store.claim_session(
-            name, digest_of(secret), user, owner, digest_of(new_secret), self._ttl
-        )
+        try:
+            claim = await self._store.claim_session(
+                name, digest_of(secret), user, owner, digest_of(new_secret), self._ttl
+            )
+        except StoreUnavailable:
+            self.resumptions["unavailable"] += 1
+            raise
         if claim is None:
+            self.resumptions["refused"] += 1
             return None
         epoch = claim.entry.epoch
         if claim.previous_owner == owner:
+            self.resumptions["continued"] += 1
             self.fence(name, epoch)
         else:
+            self.resumptions["taken_over"] += 1
             self._fence(claim.previous_owner, name, epoch)
         tenure = self._hold(Tenure(session, name, claim.entry.digest, epoch))
         return tenure, new_secret, claim

@@ -138,6 +138,12 @@ class Canaries:
             raise outcome[0]
 
     @property
+    def silence(self) -> float:
+        """Seconds since a canary was heard, of the shard where that is longest; inf: never."""
+        now = trio.current_time()
+        return max((now - canary.heard_at for canary in self._of.values()), default=inf)
+
+    @property
     def round_trips(self) -> Mapping[str, float]:
         """Seconds from publishing to hearing, of each shard's last canary."""
         return {shard: canary.round_trip for shard, canary in self._of.items()}

@@ -13,6 +13,7 @@ from wsmesh.config.redis import RedisSection
 from wsmesh.errors import StoreUnavailable
 from wsmesh.store.redis.awaiting import Awaited
 from wsmesh.store.redis.deployment import deploy
+from wsmesh.store.redis.latency import ReplyTimes
 from wsmesh.store.redis.pipeline import PING, Operation, Role, Settle
 from wsmesh.store.redis.replies import Argument, pack
 from wsmesh.store.redis.routing import Router
@@ -33,6 +34,7 @@ class Redis:
     :param section: `[redis]`, its url not empty and not "embedded".
     :param rng: draws waits and the order of the servers asked.
     :param name: of this node, shown by CLIENT LIST.
+    :ivar reply_times: of operations, but for those with a timeout of their own.
     :raises ConfigError: a TLS file cannot be used.
     :raises ValueError: the url cannot be used.
     """
@@ -43,6 +45,7 @@ class Redis:
         settings = settings_of(section, name)
         self._timeout = settings.bounds.timeout
         self._nursery: trio.Nursery | None = None
+        self.reply_times = ReplyTimes(trio.current_time)
         self._router = Router(settings.bounds.max_in_flight, self._spawn)
         self._topology = self._router.topology = deploy(settings, rng, self._router)
         self.subscriber = Subscriber(
@@ -127,9 +130,13 @@ class Redis:
         self, command: Sequence[Argument], settle: Settle, key: bytes | None, role: Role,
         script: Script | None, is_idempotent: bool, timeout: float | None = None,
     ) -> Operation:
-        deadline = trio.current_time() + (timeout or self._timeout)
+        now = trio.current_time()
+        if timeout is None:
+            settle = self.reply_times.sampled(settle, now)
         packed = pack(tuple(command))
-        operation = Operation(packed, settle, deadline, script, is_idempotent)
+        operation = Operation(
+            packed, settle, now + (timeout or self._timeout), script, is_idempotent
+        )
         if self._nursery is None:
             settle(StoreUnavailable("the link to Redis is not open"))
         else:

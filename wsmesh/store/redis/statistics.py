@@ -21,7 +21,8 @@ class RedisStatistics:
     :ivar breakers_open: masters whose circuit breaker is open.
     :ivar in_flight: operations queued or unanswered.
     :ivar channels: shard channels held.
-    :ivar is_whole: every one of them is heard.
+    :ivar missing: those of them that are not heard now.
+    :ivar is_whole: there are none of these.
     """
 
     masters: int
@@ -30,6 +31,7 @@ class RedisStatistics:
     breakers_open: int
     in_flight: int
     channels: int
+    missing: int
     is_whole: bool
     totals: Totals
 
@@ -46,6 +48,7 @@ def statistics_of(
         breakers_open=sum(master.breaker.is_open for master in masters),
         in_flight=sum(link.in_flight for link in links),
         channels=len(subscriber.held),
+        missing=subscriber.missing,
         is_whole=subscriber.is_whole,
         totals=evolve(totals),
     )

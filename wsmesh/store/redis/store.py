@@ -248,6 +248,11 @@ class RedisStore:
         return self._catching_up.repairs
 
     @property
+    def silence(self) -> float:
+        """Seconds since a canary was heard, of the shard where that is longest; inf: never."""
+        return self._canaries.silence
+
+    @property
     def round_trips(self) -> Mapping[str, float]:
         """Seconds from publishing to hearing, for each shard's last canary."""
         return self._canaries.round_trips

@@ -110,6 +110,11 @@ class Subscriber:
         return self._ledger.held
 
     @property
+    def missing(self) -> int:
+        """How many of them are not confirmed on a live connection now."""
+        return len(self._ledger.missing)
+
+    @property
     def is_whole(self) -> bool:
         """Whether every held channel is confirmed on a live connection."""
         return not self._ledger.missing
