@@ -15,12 +15,13 @@ import trio
 
 import wsmesh
 from wsmesh import logs
+from wsmesh.api.agent_check import AgentCheck
 from wsmesh.api.endpoint import HTTPEndpoint
 from wsmesh.channels.fanout import Fanout
 from wsmesh.channels.hub import Hub
 from wsmesh.channels.namespaces import Namespaces
 from wsmesh.clustering import LEAVE_WITHIN, Joined, prepare_membership
-from wsmesh.config.sections import Config
+from wsmesh.config.sections import Config, Listener
 from wsmesh.ingress import reloading
 from wsmesh.ingress.control import ControlSocket, open_control
 from wsmesh.ingress.descriptors import room_for_clients
@@ -95,6 +96,10 @@ async def open_node(config: Config) -> AsyncGenerator[Node]:
             sock = open_socket(listener)
             stack.callback(sock.close)
             sockets.append((sock, listener))
+        asked: socket.socket | None = None
+        if config.agent_check.address:
+            asked = open_socket(Listener(address=config.agent_check.address))
+            stack.callback(asked.close)
         if storage.redis is not None:
             joined = await prepare_membership(
                 config, storage, node_id=node_id, name=name,
@@ -147,7 +152,9 @@ async def open_node(config: Config) -> AsyncGenerator[Node]:
             deflater=Deflater(config.compression.level),
             admission=Admission(config.limits, min(config.node.max_connections, room)),
         )
-        endpoint = HTTPEndpoint(config, operations, metrics, lambda: node.readiness())
+        endpoint = HTTPEndpoint(
+            config, operations, metrics, lambda: node.readiness(), lambda: node.refusing()
+        )
         reception = Reception(
             config=config,
             doorway=doorway,
@@ -197,6 +204,8 @@ async def open_node(config: Config) -> AsyncGenerator[Node]:
             )
             node._control = control
             nursery.start_soon(control.run)
+        if asked is not None:
+            nursery.start_soon(AgentCheck(asked, node.condition).run)
         tune_gc()
         log.info("node.started", name=name, addresses=node.addresses)
         try:

@@ -12,6 +12,7 @@ from attrs import define, field
 
 import wsmesh
 from wsmesh import logs
+from wsmesh.api.agent_check import Condition
 from wsmesh.cluster.health import Vitals, health_of, load_of
 from wsmesh.cluster.membership import Membership
 from wsmesh.cluster.nodes import NodeState
@@ -101,6 +102,14 @@ class Node:
         if self._reception.doorway.admission.connections >= self.config.node.max_connections:
             return "full"
         return ""
+
+    async def condition(self) -> Condition:
+        """Return how the node is, for HAProxy's agent-check."""
+        vitals = self.vitals()
+        return Condition(
+            reasons=await self.readiness(), refusing=self.refusing(), health=health_of(vitals),
+            capacity=vitals.capacity,
+        )
 
     @property
     def state(self) -> str:

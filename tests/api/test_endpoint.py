@@ -37,8 +37,9 @@ class Site:
             config = evolve(Config(), http_api=HTTPAPISection(key=Secret("the key")))
         self.operations = RecordingOperations()
         self.reasons: list[str] = []
+        self.refusing = ""
         self.endpoint = HTTPEndpoint(
-            config, self.operations, Metrics(version="1"), self._readiness
+            config, self.operations, Metrics(version="1"), self._readiness, lambda: self.refusing
         )
 
     async def _readiness(self) -> list[str]:
@@ -349,3 +350,13 @@ def test_any_body_gets_json_and_never_an_exception(method: str, body: bytes) -> 
     assert answer.status == 200
     found = json.loads(answer.body)
     assert ("result" in found) + ("error" in found) + ("replies" in found) == 1
+
+
+async def test_accepting_is_about_the_next_client_alone() -> None:
+    site = Site()
+    site.reasons = ["event loop is late"]
+    assert (await site.ask("GET", "/health/accepting")).status == 200
+    site.refusing = "draining"
+    answer = await site.ask("GET", "/health/accepting")
+    assert answer.status == 503
+    assert json.loads(answer.body) == {"status": "not accepting", "reasons": ["draining"]}

@@ -28,7 +28,8 @@ wsmesh is running.
   /connection/websocket   clients (any Centrifugo SDK)
   /api/METHOD             server API, POST with X-API-Key
   /health/live            is the process alive?
-  /health/ready           should it get new clients?
+  /health/ready           is it in order, and has room?
+  /health/accepting       would it take a client now?
   /metrics                Prometheus
 """
 
@@ -37,6 +38,7 @@ OPTIONAL = {
     "/health": "health.enabled",
     "/health/live": "health.enabled",
     "/health/ready": "health.enabled",
+    "/health/accepting": "health.enabled",
     "/metrics": "prometheus.enabled",
     "/connection/uni_websocket": "endpoints.uni_websocket",
     "/connection/raw": "endpoints.raw_websocket",
@@ -51,6 +53,7 @@ class HTTPEndpoint:
     """Answers HTTP requests.
 
     :param readiness: returns why the node should get no new clients, empty when it should.
+    :param refusing: returns why it would refuse one now, empty when it would not.
     """
 
     def __init__(
@@ -59,10 +62,12 @@ class HTTPEndpoint:
         operations: Operations,
         metrics: Metrics,
         readiness: Callable[[], Awaitable[Sequence[str]]],
+        refusing: Callable[[], str],
     ) -> None:
         self._operations = operations
         self._metrics = metrics
         self._readiness = readiness
+        self._refusing = refusing
         self.reconfigure(config)
 
     def reconfigure(self, config: Config) -> None:
@@ -73,6 +78,7 @@ class HTTPEndpoint:
         if config.health.enabled:
             self._pages["/health/live"] = self._live
             self._pages["/health/ready"] = self._pages["/health"] = self._ready
+            self._pages["/health/accepting"] = self._accepting
         if config.prometheus.enabled:
             self._pages["/metrics"] = self._show_metrics
 
@@ -128,6 +134,12 @@ class HTTPEndpoint:
         if reasons:
             return json_response(503, {"status": "not ready", "reasons": reasons})
         return json_response(200, {"status": "ready"})
+
+    async def _accepting(self, request: Request, peer: str) -> Response:
+        reason = self._refusing()
+        if reason:
+            return json_response(503, {"status": "not accepting", "reasons": [reason]})
+        return json_response(200, {"status": "accepting"})
 
     def _screen_call(self, request: Request, method: str) -> Response | None:
         if request.method != "POST":

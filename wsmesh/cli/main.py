@@ -22,6 +22,7 @@ _COMMANDS = {
     "publish": "wsmesh.cli.publish:publish",
     "subscribe": "wsmesh.cli.subscribe:subscribe",
     "cluster": "wsmesh.cli.cluster:cluster",
+    "render": "wsmesh.cli.render:render",
     "demo": "wsmesh.cli.demo:demo",
 }
 
@@ -36,6 +37,7 @@ Examples:
   python -m wsmesh subscribe news             print what is published in "news"
   python -m wsmesh publish news '{"text": "hello"}'
   python -m wsmesh cluster --watch            the nodes and their load
+  python -m wsmesh render haproxy --nodes 10.0.0.1:8000,10.0.0.2:8000
 
 \b
 Every option of the file is also a variable: [client] ping_interval is

@@ -20,6 +20,11 @@ _ORIGIN = re.compile(
 
 def listener_faults(config: Config) -> Iterator[Fault]:
     """Yield what is wrong with where and how the node listens."""
+    if config.agent_check.address:
+        try:
+            parse_address(config.agent_check.address)
+        except ValueError as exc:
+            yield Fault("agent_check.address", str(exc))
     if not config.listeners:
         yield Fault("listeners", "expected at least one listener, found none")
     seen: dict[Address, int] = {}

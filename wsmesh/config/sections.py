@@ -153,9 +153,19 @@ class HTTPAPISection:
 
 @frozen(kw_only=True)
 class HealthSection:
-    """`[health]`: /health/live and /health/ready."""
+    """`[health]`: /health/live, /health/ready and /health/accepting."""
 
     enabled: bool = option(True, "Serve the health endpoints.")
+
+
+@frozen(kw_only=True)
+class AgentCheckSection:
+    """`[agent_check]`: how the node is, for HAProxy."""
+
+    address: str = option(
+        "", "HOST:PORT where HAProxy's agent-check is answered: weight by health, drain, maint, "
+        "maxconn. Empty: nowhere. Anybody who can connect is answered.",
+    )
 
 
 @frozen(kw_only=True)
@@ -228,6 +238,7 @@ class Config:
     cluster: ClusterSection = option(ClusterSection, "Links between nodes.")
     http_api: HTTPAPISection = option(HTTPAPISection, "Server API.")
     health: HealthSection = option(HealthSection, "Health checks.", reloadable=True)
+    agent_check: AgentCheckSection = option(AgentCheckSection, "For HAProxy.")
     prometheus: PrometheusSection = option(PrometheusSection, "Metrics.", reloadable=True)
     endpoints: EndpointsSection = option(EndpointsSection, "Further endpoints.", reloadable=True)
     app: AppSection = option(AppSection, "Application hooks.")

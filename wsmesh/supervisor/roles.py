@@ -112,6 +112,8 @@ class Cast:
         # One log: the supervisor writes it, with the name of who said what.
         environment = {
             **self.environment, "WSMESH_LOG_FILE": "", "WSMESH_LOG_FORMAT": self.log_format,
+            # One address for all would be taken, and the gateway asks them itself.
+            "WSMESH_AGENT_CHECK_ADDRESS": "",
         }
         if self.shares_store and not self.config.redis.url:
             environment["WSMESH_REDIS_URL"] = EMBEDDED

@@ -1,0 +1,1 @@
+"""Configurations of other load balancers that do, as nearly as they can, what the gateway does."""
