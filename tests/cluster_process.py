@@ -35,11 +35,13 @@ byte_rate = "unlimited"
 def running_cluster(
     directory: Path, url: str, count: int = 3, *, more: str = "",
     own: Mapping[int, Mapping[str, str]] = MappingProxyType({}),
+    base: str = CLUSTER_NODE,
 ) -> Iterator[list[NodeProcess]]:
     """Nodes called node-0, node-1, ... that know each other.
 
     :param url: of the Redis they share.
     :param more: TOML that is appended to each node's.
+    :param base: TOML of every node, with NAME and URL to be filled in.
     :param own: of single nodes: another Redis `url`, `more` TOML.
     """
     with ExitStack() as stack:
@@ -48,7 +50,7 @@ def running_cluster(
             home = directory / f"node-{number}"
             home.mkdir()
             facts = own.get(number, {})
-            toml = CLUSTER_NODE.replace("NAME", f"node-{number}")
+            toml = base.replace("NAME", f"node-{number}")
             toml = toml.replace("URL", facts.get("url", url)) + more + facts.get("more", "")
             starting.append(running_node(home, toml))
         with ThreadPoolExecutor(count) as pool:

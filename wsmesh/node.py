@@ -41,7 +41,9 @@ from wsmesh.security.authenticator import Authenticator
 from wsmesh.security.origins import OriginPolicy
 from wsmesh.security.revocation import Revocations
 from wsmesh.serving import Node
+from wsmesh.session.allowances import Allowances
 from wsmesh.session.carrying_out import LocalClients
+from wsmesh.session.headcount import Headcount
 from wsmesh.session.hooks import Hooks
 from wsmesh.session.housekeeping import renew_presence, resume_after_gap
 from wsmesh.session.interest import Interest
@@ -51,6 +53,7 @@ from wsmesh.session.operations import ServerOperations
 from wsmesh.session.orders import FenceSession
 from wsmesh.session.peers import Alone
 from wsmesh.session.registry import Registry
+from wsmesh.session.revoking import follow_revocations
 from wsmesh.session.services import Services
 from wsmesh.session.session import Session
 from wsmesh.session.tenure import Tenures
@@ -116,6 +119,11 @@ async def open_node(config: Config) -> AsyncGenerator[Node]:
             storage.sessions, owner, config.client.session_ttl,
             lambda who, session, epoch: peers.tell(who, FenceSession(session, epoch)),
         )
+        allowances = Allowances(
+            storage.users, lambda: len(peers.known()) + 1, clock,
+            lambda job: nursery.start_soon(job),
+        )
+        allowances.configure(config.limits.user_message_rate, config.limits.user_message_burst)
         services = Services(
             client=config.client,
             limits=config.limits,
@@ -127,6 +135,9 @@ async def open_node(config: Config) -> AsyncGenerator[Node]:
             revocations=Revocations(),
             tenures=tenures,
             peers=peers,
+            headcount=Headcount(storage.users, owner, peers.is_gone),
+            allowances=allowances,
+            users=storage.users,
             hooks=Hooks(app, config.app.timeout, metrics),
             timers=timers,
             metrics=metrics,
@@ -187,6 +198,9 @@ async def open_node(config: Config) -> AsyncGenerator[Node]:
         nursery.start_soon(watch_loop_lag, metrics, node.lagged)
         nursery.start_soon(storage.run)
         nursery.start_soon(tenures.run)
+        nursery.start_soon(services.headcount.run)
+        if storage.users is not None:
+            nursery.start_soon(follow_revocations, storage.users, clients)
         nursery.start_soon(
             give_back_after_departures, lambda: doorway.connections, node.give_memory_back
         )

@@ -103,12 +103,11 @@ class Node:
             return "full"
         return ""
 
-    async def condition(self) -> Condition:
+    def condition(self) -> Condition:
         """Return how the node is, for HAProxy's agent-check."""
         vitals = self.vitals()
         return Condition(
-            reasons=await self.readiness(), refusing=self.refusing(), health=health_of(vitals),
-            capacity=vitals.capacity,
+            refusing=self.refusing(), health=health_of(vitals), capacity=vitals.capacity
         )
 
     @property

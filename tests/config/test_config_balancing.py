@@ -108,7 +108,7 @@ def test_every_modifier_has_its_table_with_every_option(load_text):
          'affinity.cookie_secure: expected "auto" or "always" with cookie_same_site = "none": '
          "browsers refuse it else"),
         ("affinity.cookie = 'a;b'",
-         'affinity.cookie: expected letters, digits, - and _, found "a;b"'),
+         'affinity.cookie: expected letters, digits, -, _ and ., found "a;b"'),
         ("affinity.keys = ['claim:sub']\nclient.token.issuer = 'x'\n"
          "client.token.jwks_public_endpoint = 'https://keys.example/'",
          "affinity.keys[0]: expected affinity.verify_token = false, because the gateway does not "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections import deque
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import trio
@@ -20,8 +21,10 @@ from wsmesh.metrics import Metrics
 from wsmesh.protocol.codec import Form
 from wsmesh.security.authenticator import Authenticator
 from wsmesh.security.revocation import Revocations
+from wsmesh.session.allowances import Allowances
 from wsmesh.session.carrying_out import LocalClients
 from wsmesh.session.commands import receive, receive_connect
+from wsmesh.session.headcount import Headcount
 from wsmesh.session.hooks import Hooks
 from wsmesh.session.housekeeping import resume_after_gap
 from wsmesh.session.interest import Interest
@@ -35,6 +38,7 @@ from wsmesh.session.tenure import Tenures
 from wsmesh.store.memory import MemoryStore
 from wsmesh.store.memory_sessions import MemorySessions
 from wsmesh.store.sessions import SessionStore
+from wsmesh.store.users import UserStore
 from wsmesh.timers import Timers
 
 START = 1_800_000_000.0
@@ -47,6 +51,7 @@ class FakeNode:
     def __init__(
         self, config: Config, app: App | None = None, *, name: str = "here",
         sessions: SessionStore | None = None, peers: Peers | None = None,
+        users: UserStore | None = None,
     ) -> None:
         clock = trio.current_time
         began = clock()
@@ -65,6 +70,11 @@ class FakeNode:
             self.sessions, lambda: f"{name}/1", config.client.session_ttl,
             lambda *who: self.fenced.append(who),
         )
+        self.spawned: list[Callable[[], Awaitable[None]]] = []
+        self.allowances = Allowances(users, lambda: 1, clock, self.spawned.append)
+        self.allowances.configure(
+            config.limits.user_message_rate, config.limits.user_message_burst
+        )
         self.services = Services(
             client=config.client,
             limits=config.limits,
@@ -76,6 +86,9 @@ class FakeNode:
             revocations=Revocations(),
             tenures=self.tenures,
             peers=Alone() if peers is None else peers,
+            headcount=Headcount(users, lambda: f"{name}/1", (peers or Alone()).is_gone),
+            allowances=self.allowances,
+            users=users,
             hooks=Hooks(app or App(), config.app.timeout, self.metrics),
             timers=Timers(clock),
             metrics=self.metrics,

@@ -33,6 +33,7 @@ AFFINITIES: dict[str, dict[str, Any]] = {
     "several": {"keys": ("claim:sub", "header:x-room", "cookie:room", "query:room", "ip")},
     "cookie": {"keys": (), "cookie": "where", "cookie_secure": "always"},
     "claim": {"keys": ("claim:sub",)},
+    "hyphens": {"keys": ("query:my-room", "cookie:my.room", "query:x"), "cookie": "ws-node"},
 }
 every_strategy = pytest.mark.parametrize("strategy", sorted(STRATEGIES))
 every_affinity = pytest.mark.parametrize("affinity", AFFINITIES)
@@ -165,6 +166,7 @@ BOOTSTRAP: dict[str, Any] = {
             "health_checks": [{
                 "timeout": str, "interval": str, "unhealthy_threshold": int,
                 "healthy_threshold": int, "http_health_check": {"path": str},
+                "tcp_health_check": {},
             }],
             "outlier_detection": {
                 "consecutive_5xx": int, "base_ejection_time": str, "max_ejection_time": str,
@@ -225,3 +227,14 @@ def test_the_bound_of_loads_is_kept() -> None:
     config = configured("bounded_load", options={"balance_factor": 1.5})
     assert "hash-balance-factor 150" in haproxy(config, UPSTREAMS, LISTEN).text
     assert '"hash_balance_factor": 150' in envoy(config, UPSTREAMS, LISTEN).text
+
+
+def test_where_nodes_have_no_health_pages_none_is_asked_for(tmp_path: Path) -> None:
+    config = evolve(Config(), health=evolve(Config().health, enabled=False))
+    for render in (haproxy, nginx, envoy):
+        made = render(config, UPSTREAMS, LISTEN)
+        assert "/health/" not in made.text
+        assert any("[health] enabled" in each for each in made.lost)
+    conforms(json.loads(envoy(config, UPSTREAMS, LISTEN).text), BOOTSTRAP)
+    (tmp_path / "haproxy.cfg").write_text(haproxy(config, UPSTREAMS, LISTEN).text)
+    checked([haproxy_program(), "-c", "-f", str(tmp_path / "haproxy.cfg")])

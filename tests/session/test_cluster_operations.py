@@ -48,6 +48,9 @@ class Joined:
             name: NodeInfo(uid=name, name=name, state="suspect") for name in self._others()
         }
 
+    def is_gone(self, owner: str) -> bool:
+        return owner.partition("/")[0] not in self._cluster.nodes
+
     def _others(self) -> dict[str, FakeNode]:
         return {name: node for name, node in self._cluster.nodes.items() if name != self._own}
 

@@ -17,6 +17,7 @@ from pathlib import Path
 import jwt
 import pytest
 from attrs import frozen
+from websockets import Origin
 from websockets.sync.client import ClientConnection, connect
 
 from tests.cluster_process import await_that
@@ -32,7 +33,7 @@ max_connections = 1000
 
 [proxy]
 trusted_proxies = ["127.0.0.1/32"]
-""" + OPEN_NODE.replace("[client]", "[client]\nPINGS")
+""" + OPEN_NODE.replace("[client]", "[client]\nPINGS").replace('allowed_origins = ["*"]\n', "")
 
 
 @frozen
@@ -51,6 +52,8 @@ class Site:
         with connect(
             f"ws://127.0.0.1:{self.port}/connection/websocket{path}", proxy=None,
             compression=None, source_address=(source, 0), open_timeout=10,
+            # As a browser says it of a page from the same place.
+            origin=Origin(f"http://127.0.0.1:{self.port}"),
         ) as client:
             token = jwt.encode({"sub": user}, SECRET, "HS256") if user else ""
             client.send(json.dumps({"id": 1, "connect": {"token": token}}))
@@ -172,10 +175,11 @@ def test_clients_spread_and_keep_their_address(tmp_path: Path, balancer: str) ->
 
 
 @both
-def test_a_key_stays_on_its_node(tmp_path: Path, balancer: str) -> None:
-    affinity = '[affinity]\nkeys = ["query:room", "ip"]\n'
+@pytest.mark.parametrize("name", ["room", "my-room"])
+def test_a_key_stays_on_its_node(tmp_path: Path, balancer: str, name: str) -> None:
+    affinity = f'[affinity]\nkeys = ["query:{name}", "ip"]\n'
     with site(tmp_path, balancer, "rendezvous", affinity=affinity) as placed:
-        rooms = [f"?room={number}" for number in range(8)]
+        rooms = [f"?{name}={number}" for number in range(8)]
         first = [placed.home(room) for room in rooms]
         assert [placed.home(room) for room in rooms] == first
         assert len(set(first)) > 1

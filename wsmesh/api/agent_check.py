@@ -7,8 +7,9 @@ connects, reads a line, and both close.
 
 from __future__ import annotations
 
+import errno
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 
 import trio
@@ -20,18 +21,19 @@ AT_ONCE = 64
 ANSWER_WITHIN = 2.0
 """Seconds for one answer; HAProxy itself waits for two."""
 
+PAUSE = 0.1
+"""Seconds without accepting after the system refused one."""
+
 
 @frozen(kw_only=True)
 class Condition:
     """How a node is.
 
-    :param reasons: why it should get no new clients, as /health/ready says.
     :param refusing: "draining", "fenced", "full", or nothing.
     :param health: its score, 0 to 1.
     :param capacity: clients it takes at most.
     """
 
-    reasons: Sequence[str]
     refusing: str
     health: float
     capacity: int
@@ -40,14 +42,15 @@ class Condition:
 def line(condition: Condition) -> bytes:
     """Return what is answered.
 
-    A full node keeps its state and has no weight, so that it is back with the first that leaves.
+    A full node keeps its state and has no weight, so that it is back with the first that leaves. An
+    outage of the store changes nothing: it is every node's, and none would be left.
     """
-    refusing = condition.refusing
-    if refusing == "fenced":
-        return b"maint\n"
-    if refusing == "draining" or (condition.reasons and refusing != "full"):
-        return b"drain up\n"
-    percent = 0 if refusing == "full" else max(1, round(condition.health * 100))
+    match condition.refusing:
+        case "fenced":
+            return b"maint\n"
+        case "draining":
+            return b"drain up\n"
+    percent = 0 if condition.refusing else max(1, round(condition.health * 100))
     return b"ready up %d%% maxconn:%d\n" % (percent, condition.capacity)
 
 
@@ -59,7 +62,7 @@ class AgentCheck:
     """
 
     _socket: socket.socket
-    _condition: Callable[[], Awaitable[Condition]]
+    _condition: Callable[[], Condition]
 
     async def run(self) -> None:
         """Answer until cancelled; the socket is closed then."""
@@ -72,8 +75,11 @@ class AgentCheck:
                     await trio.lowlevel.wait_readable(self._socket)
                     try:
                         peer, _ = self._socket.accept()
-                    except OSError:
+                    except OSError as error:
                         limit.release_on_behalf_of(asker)
+                        if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+                            # The asker stays in the backlog: asking again at once would spin.
+                            await trio.sleep(PAUSE)
                         continue
                     nursery.start_soon(self._answer, peer, limit, asker)
 
@@ -83,7 +89,7 @@ class AgentCheck:
         try:
             with peer, trio.move_on_after(ANSWER_WITHIN):
                 peer.setblocking(False)
-                answer = line(await self._condition())
+                answer = line(self._condition())
                 # A new socket has room for a line; one that is gone needs none.
                 with suppress(OSError):
                     peer.send(answer)

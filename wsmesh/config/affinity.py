@@ -12,19 +12,22 @@ from attrs import frozen
 from wsmesh.config.faults import Fault
 from wsmesh.config.values import Seconds, at_least, one_of, option, quoted, within
 
-SOURCE = re.compile(r"ip|(?:header|cookie|query|claim):[A-Za-z0-9_.!#$%&'*+^`|~-]+")
+SOURCE = re.compile(r"ip|(?:header|cookie|query|claim):[A-Za-z0-9_.-]+")
 """An entry of `keys`: where, and the name there."""
 
-_TOKEN = re.compile(r"[A-Za-z0-9_.!#$%&'*+^`|~-]*")
+_TOKEN = re.compile(r"[A-Za-z0-9_.-]*")
 
 
 @attrs.frozen
 class _Name:
-    """Validator: the name of a cookie or of a header field (RFC 9110 section 5.6.2), or none."""
+    """Validator: the name of a cookie or of a header field, or none.
+
+    Less than RFC 9110 section 5.6.2 allows: what other balancers' configurations can name, too.
+    """
 
     def __call__(self, _: Any, attribute: attrs.Attribute[Any], value: str) -> None:
         if not _TOKEN.fullmatch(value):
-            raise ValueError(f"expected letters, digits, - and _, found {quoted(value)}")
+            raise ValueError(f"expected letters, digits, -, _ and ., found {quoted(value)}")
 
 
 @frozen(kw_only=True)

@@ -13,7 +13,16 @@ import msgspec
 from wsmesh.config.faults import did_you_mean, expected, kind_of
 from wsmesh.config.options import Option, Path, element_of, options_of
 from wsmesh.config.sections import Config
-from wsmesh.config.values import ByteSize, PublicKey, Seconds, Secret, Table, quoted
+from wsmesh.config.values import (
+    UNLIMITED,
+    ByteSize,
+    PerSecond,
+    PublicKey,
+    Seconds,
+    Secret,
+    Table,
+    quoted,
+)
 
 PREFIX = "WSMESH_"
 CONFIG_FILE = "WSMESH_CONFIG"
@@ -96,6 +105,8 @@ def plain(text: str, kind: Any) -> Any:
             return _integer(text)
         if kind is float:
             return _number(text)
+        if kind is PerSecond:
+            return text if text == UNLIMITED else _number(text)
         if kind in (Seconds, ByteSize):
             return _quantity(text, kind)
     except ValueError:

@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 
-from wsmesh.config.values import ByteSize, PublicKey, Seconds, Secret, Table, quoted
+from wsmesh.config.values import ByteSize, PerSecond, PublicKey, Seconds, Secret, Table, quoted
 
 _EXPECTED: dict[Any, str] = {
     bool: "true or false",
@@ -18,6 +18,7 @@ _EXPECTED: dict[Any, str] = {
     str: "a string",
     Seconds: 'a duration such as "5s", "250ms" or "1m30s", or a number of seconds',
     ByteSize: 'a size such as "64KiB" or "10MB", or a number of bytes',
+    PerSecond: 'a number per second, or "unlimited"',
     Table: "a table of options",
     Secret: 'a string: the secret itself, "env:NAME" or "file:PATH"',
     PublicKey: 'a string: PEM text, "file:PATH" or "env:NAME"',

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import Any
 
 import attrs
 from attrs import frozen
 
 from wsmesh.config.units import format_size, parse_size
-from wsmesh.config.values import ByteSize, Seconds, at_least, option, quoted, within
-
-UNLIMITED = "unlimited"
-"""How it is said that a limit does not hold; never by a number, such as 0."""
+from wsmesh.config.values import (
+    UNLIMITED,
+    ByteSize,
+    PerSecond,
+    Seconds,
+    at_least,
+    option,
+    quoted,
+    within,
+)
 
 FRAME_HEAD = 14
 """Bytes of the longest head of a client's frame (RFC 6455 section 5.2)."""
@@ -90,6 +97,14 @@ class LimitsSection:
     )
     message_burst: int = option(
         200, "Commands of one connection in a burst.", validator=at_least(1)
+    )
+    user_message_rate: PerSecond = option(
+        PerSecond(inf),
+        "Commands per second of one user on all connections and nodes together; anonymous users "
+        "are not counted.", validator=at_least(1.0),
+    )
+    user_message_burst: int = option(
+        600, "Commands of one user in a burst.", validator=at_least(1)
     )
     byte_rate: str = option(
         "256KiB", "Bytes per second of one connection, framing included.",

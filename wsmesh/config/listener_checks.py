@@ -22,7 +22,9 @@ def listener_faults(config: Config) -> Iterator[Fault]:
     """Yield what is wrong with where and how the node listens."""
     if config.agent_check.address:
         try:
-            parse_address(config.agent_check.address)
+            where = parse_address(config.agent_check.address)
+            if not isinstance(where, TCPAddress):
+                yield Fault("agent_check.address", f"expected HOST:PORT, found {where}")
         except ValueError as exc:
             yield Fault("agent_check.address", str(exc))
     if not config.listeners:

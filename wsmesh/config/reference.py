@@ -21,7 +21,7 @@ from wsmesh.config.options import (
 )
 from wsmesh.config.sections import Config
 from wsmesh.config.showing import toml_value
-from wsmesh.config.values import ByteSize, PublicKey, Seconds, Secret, Table
+from wsmesh.config.values import ByteSize, PerSecond, PublicKey, Seconds, Secret, Table
 
 _KINDS: dict[Any, str] = {
     bool: "true or false",
@@ -32,6 +32,7 @@ _KINDS: dict[Any, str] = {
     ByteSize: "size",
     Secret: "secret",
     PublicKey: "public key",
+    PerSecond: "rate",
     Table: "table",
 }
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from math import inf
 from typing import Any
 from urllib.parse import urlsplit
 
 from wsmesh.config.options import dotted, values_of
 from wsmesh.config.sections import Config
 from wsmesh.config.units import format_duration, format_size
-from wsmesh.config.values import ByteSize, Seconds, Secret
+from wsmesh.config.values import UNLIMITED, ByteSize, PerSecond, Seconds, Secret
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -24,6 +25,8 @@ def plain_value(value: Any, kind: Any) -> Any:
         return format_duration(value)
     if kind is ByteSize:
         return format_size(value)
+    if kind is PerSecond and value == inf:
+        return UNLIMITED
     if isinstance(value, tuple):
         return [plain_value(entry, type(entry)) for entry in value]
     if isinstance(value, str):

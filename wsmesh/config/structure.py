@@ -25,7 +25,15 @@ from wsmesh.config.options import (
     type_of,
 )
 from wsmesh.config.units import LARGEST_SIZE, LONGEST_DURATION, parse_duration, parse_size
-from wsmesh.config.values import ByteSize, PublicKey, Seconds, Secret, Table
+from wsmesh.config.values import (
+    UNLIMITED,
+    ByteSize,
+    PerSecond,
+    PublicKey,
+    Seconds,
+    Secret,
+    Table,
+)
 
 _S = TypeVar("_S")
 Resolve = Callable[[str], str]
@@ -213,6 +221,14 @@ def _utf8(text: str) -> str:
     return text
 
 
+def _per_second(value: Any, kind: Any) -> PerSecond:
+    if value == UNLIMITED:
+        return PerSecond(math.inf)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise _unfit(value, kind)
+    return PerSecond(_number(value, kind))
+
+
 def _table(value: Any, kind: Any) -> Table:
     if not isinstance(value, dict):
         raise _unfit(value, kind)
@@ -240,5 +256,6 @@ _HOOKS: dict[Any, Callable[[Any, Any], Any]] = {
     str: _string,
     Seconds: _seconds,
     ByteSize: _size,
+    PerSecond: _per_second,
     Table: _table,
 }

@@ -15,6 +15,12 @@ Seconds = NewType("Seconds", float)
 ByteSize = NewType("ByteSize", int)
 """A size in bytes; in TOML `"64KiB"`, `"1MiB"`, `"512B"`, or a number of bytes."""
 
+PerSecond = NewType("PerSecond", float)
+"""A rate; in TOML a number per second or `"unlimited"`, which is infinity here."""
+
+UNLIMITED = "unlimited"
+"""How it is said that a limit does not hold; never by a number, such as 0."""
+
 PublicKey = NewType("PublicKey", str)
 """A PEM text; in TOML the text itself, `"file:PATH"` or `"env:NAME"`."""
 

@@ -106,7 +106,10 @@ def _exchange(reception: Reception, parts: _Parts) -> None:
     doorway.limits = config.limits
     doorway.admission.reconfigure(config.limits)
     services.client = config.client
-    services.limits = config.limits
+    limits = config.limits
+    if any(path.startswith("limits.user_message_") for path in parts.plan.applied):
+        services.allowances.configure(limits.user_message_rate, limits.user_message_burst)
+    services.limits = limits
     services.namespaces = parts.namespaces or services.namespaces
     services.authenticator = parts.authenticator or services.authenticator
     if "log.level" in parts.plan.applied:

@@ -135,6 +135,12 @@ class WebSocketPhase:
         wait = tat - now - rate.tolerance
         if wait > 0:
             self._slow_down(wait, "message_rate")
+        session = self._session
+        allowances = session.services.allowances
+        if allowances.is_limited and session.user:
+            wait = allowances.spend(session.user, messages)
+            if wait > 0:
+                self._slow_down(wait, "user_message_rate")
 
     def _pace_bytes(self, size: int) -> None:
         """Count bytes, those of unfinished messages and of frames' heads too."""

@@ -183,7 +183,10 @@ def _cluster(config: Config, upstreams: Sequence[Upstream]) -> dict[str, Any]:
         }]},
         "health_checks": [{
             "timeout": "1s", "interval": "1s", "unhealthy_threshold": 2, "healthy_threshold": 1,
-            "http_health_check": {"path": "/health/accepting"},
+            **(
+                {"http_health_check": {"path": "/health/accepting"}}
+                if config.health.enabled else {"tcp_health_check": {}}
+            ),
         }],
         "load_assignment": {
             "cluster_name": "nodes",

@@ -48,14 +48,19 @@ defaults
 frontend clients
     bind {listen}
     option forwardfor
+    http-request set-header X-Forwarded-Proto https if {{ ssl_fc }}
+    http-request set-header X-Forwarded-Proto http if !{{ ssl_fc }}
 {keys}    default_backend nodes
 
 backend nodes
-{balance}    option httpchk
+{balance}{checks}    default-server {options}
+{servers}
+"""
+
+_CHECKS = """\
+    option httpchk
     http-check send meth GET uri /health/accepting
     http-check expect status 200
-    default-server {options}
-{servers}
 """
 
 
@@ -90,7 +95,8 @@ def haproxy(config: Config, upstreams: Sequence[Upstream], listen: TCPAddress) -
         connect=_milliseconds(config.gateway.connect_timeout),
         head=_milliseconds(config.limits.handshake_timeout),
         silence=_milliseconds(silence(config)), listen=_bind(config, listen), keys=found,
-        balance=_balance(config), options=options, servers="\n".join(servers),
+        balance=_balance(config), checks=_CHECKS if config.health.enabled else "",
+        options=options, servers="\n".join(servers),
     )
     return Rendered(text, tuple(lost))
 

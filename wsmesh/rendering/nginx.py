@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from zlib import crc32
 
 from balancers import KEYED
 from wsmesh.config.addresses import TCPAddress
@@ -29,7 +31,9 @@ _METHODS = {
     "first": "",
 }
 
-_VARIABLES = {"ip": "remote_addr", "header": "http_", "cookie": "cookie_", "query": "arg_"}
+_VARIABLES = {"cookie": ("cookie_", "$http_cookie", r"(?:^|;\s*)", ";"),
+              "query": ("arg_", "$args", "(?:^|&)", "&")}
+"""Prefix of nginx' own variables; for other names what to search, what is before and after."""
 
 _TEMPLATE = """\
 {comment}
@@ -60,7 +64,7 @@ http {{
         location / {{
             proxy_pass {scheme}://wsmesh;
             proxy_http_version 1.1;
-            proxy_set_header Host $host;
+            proxy_set_header Host $http_host;
             proxy_set_header Upgrade $http_upgrade;
             proxy_set_header Connection $wsmesh_connection;
             proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
@@ -158,21 +162,23 @@ def _tls(config: Config) -> str:
 def _maps(config: Config, lost: list[str]) -> tuple[str, str]:
     """Return the maps that find the key, and the line that sets the cookie of who has none."""
     affinity = config.affinity
-    variables = []
+    variables, text = [], ""
     for kind, name in keys(config):
         if kind == "claim":
             lost.append(f"claim:{name}: nginx reads no tokens")
             continue
-        plain = name.replace("-", "_").lower() if kind == "header" else name
-        variables.append(f"${_VARIABLES[kind]}{plain if kind != 'ip' else ''}")
+        variable, found = _variable(kind, name)
+        variables.append(variable)
+        text += "" if found in text else found
     if any(variable == "$remote_addr" for variable in variables):
         lost.append("ip: all of an address counts, not ipv4_prefix and ipv6_prefix bits of it")
-    cookie = ""
+    cookie = given = ""
     if affinity.cookie:
-        variables += [f"$cookie_{affinity.cookie}", "$request_id"]
+        given, found = _variable("cookie", affinity.cookie)
+        text += "" if found in text else found
+        variables += [given, "$request_id"]
         lost.append("[affinity] cookie is not signed: whoever writes one chooses a node")
         cookie = "            add_header Set-Cookie $wsmesh_cookie always;\n"
-    text = ""
     for number in range(len(variables) - 1, 0, -1):
         # The first that is not empty: each map falls back to the one after it.
         fallback = variables[number] if number == len(variables) - 1 else f"$wsmesh_key_{number}"
@@ -181,7 +187,8 @@ def _maps(config: Config, lost: list[str]) -> tuple[str, str]:
         text += f"\n    map {first} ${name} {{\n        default {first};\n"
         text += f'        ""      {fallback};\n    }}\n'
     if len(variables) == 1:
-        text = f"\n    map {variables[0]} $wsmesh_key {{\n        default {variables[0]};\n    }}\n"
+        only = variables[0]
+        text += f"\n    map {only} $wsmesh_key {{\n        default {only};\n    }}\n"
     if not variables:
         lost.append("[affinity] keys: none that nginx can read; clients are placed at random")
         text = "\n    map $request_id $wsmesh_key {\n        default $request_id;\n    }\n"
@@ -189,6 +196,25 @@ def _maps(config: Config, lost: list[str]) -> tuple[str, str]:
         secure = " Secure;" if affinity.cookie_secure == "always" or config.tls.certificate else ""
         set_ = f"{affinity.cookie}=$request_id; Path=/; HttpOnly;{secure} SameSite="
         set_ += affinity.cookie_same_site.capitalize()
-        text += f"\n    map $cookie_{affinity.cookie} $wsmesh_cookie {{\n        default \"\";\n"
+        text += f"\n    map {given} $wsmesh_cookie {{\n        default \"\";\n"
         text += f'        ""      "{set_}";\n    }}\n'
     return text, cookie
+
+
+def _variable(kind: str, name: str) -> tuple[str, str]:
+    """Return the variable that has a key, and the map that makes it when nginx has none itself."""
+    if kind == "ip":
+        return "$remote_addr", ""
+    if kind == "header":
+        return f"$http_{name.replace('-', '_').lower()}", ""
+    prefix, searched, before, after = _VARIABLES[kind]
+    if re.fullmatch(r"\w+", name, re.ASCII):
+        return f"${prefix}{name}", ""
+    # nginx would read $arg_my-room as $arg_my and "-room": one key for everybody.
+    number = f"{crc32(name.encode()):08x}"
+    found, value = f"wsmesh_{kind}_{number}", f"wsmesh_{kind[0]}_{number}"
+    pattern = f"~{before}{re.escape(name)}=(?<{value}>[^{after}]+)"
+    return f"${found}", (
+        f'\n    map {searched} ${found} {{\n        default "";\n'
+        f'        "{pattern}" ${value};\n    }}\n'
+    )

@@ -72,6 +72,8 @@ def always_lost(config: Config) -> list[str]:
     ]
     if config.balancer.zone.enabled:
         lost.append("[balancer.zone]: all nodes are alike, wherever they are")
+    if not config.health.enabled:
+        lost.append("[health] enabled = false: nodes that drain or are full are found by refusals")
     if config.affinity.header:
         lost.append("[affinity] header: clients without cookies get no key")
     return lost

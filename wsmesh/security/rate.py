@@ -7,6 +7,7 @@ exactly at the rate. Times are seconds of one monotonic clock.
 from __future__ import annotations
 
 from collections import OrderedDict
+from math import floor
 
 SLACK = 1 / 64
 """Share of an interval that an event may come early, so that rounding never costs a burst."""
@@ -25,6 +26,18 @@ def gcra(tat: float, now: float, interval: float, tolerance: float) -> float:
     if wait > 0.0:
         return -wait
     return tat + interval
+
+
+def granted(
+    tat: float, now: float, interval: float, tolerance: float, want: int
+) -> tuple[int, float]:
+    """Decide on several events at once: how many are admitted, and the new tat.
+
+    With none, the tat stays as it was, and the next is due `tat - now - tolerance` from now.
+    """
+    start = max(tat, now)
+    count = min(want, floor((now + tolerance - start) / interval) + 1)
+    return (count, start + count * interval) if count > 0 else (0, tat)
 
 
 class Rate:

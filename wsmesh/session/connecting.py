@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 
-from attrs import evolve, frozen
+from attrs import evolve
 from msgspec import UNSET, Raw
 
-from wsmesh.app import ConnectContext, ConnectGrant
-from wsmesh.errors import ReplyError, TokenError, TokenExpired
+from wsmesh.app import ConnectContext
+from wsmesh.errors import Disconnect, ReplyError
 from wsmesh.protocol import codes
 from wsmesh.protocol.codec import Form
 from wsmesh.protocol.messages import (
@@ -25,33 +25,15 @@ from wsmesh.protocol.messages import (
 )
 from wsmesh.protocol.resume import Resume, Resumption
 from wsmesh.security.claims import SubscribeOptions
-from wsmesh.security.jwks import KeyNotHeld, KeysUnavailable
+from wsmesh.security.jwks import KeyNotHeld
+from wsmesh.session.identifying import Identity, identify, with_grant
 from wsmesh.session.opening import Opening
 from wsmesh.session.orders import DisconnectClients
-from wsmesh.session.publishing import checked_json
 from wsmesh.session.session import Job, Session
 from wsmesh.session.subscribing import open_by_client, open_by_server, open_restored
 from wsmesh.store.sessions import HeldSubscription
 
 SERVER_VERSION = "wsmesh"
-
-
-@frozen(kw_only=True)
-class Identity:
-    """Who a client is, by its token and the connect hook.
-
-    :param expire_at: Unix time, 0 never.
-    :param channels: server-side subscriptions.
-    """
-
-    user: str = ""
-    info: bytes | None = None
-    meta: bytes | None = None
-    data: bytes | None = None
-    expire_at: float = 0.0
-    channels: Mapping[str, SubscribeOptions] = {}
-    token_id: tuple[str, str] = ("", "")
-    issued_at: float | None = None
 
 
 def connect(session: Session, number: int, request: ConnectRequest) -> Job | None:
@@ -68,41 +50,6 @@ def connect(session: Session, number: int, request: ConnectRequest) -> Job | Non
     if identity is None:
         raise codes.BAD_REQUEST
     return _proceed(session, number, request, identity)
-
-
-def identify(session: Session, token: str) -> Identity | None:
-    """Return who the token says the client is; None when nothing tells.
-
-    :raises KeyNotHeld: the key of the token has to be fetched first.
-    :raises ReplyError: 109, the token has expired.
-    :raises Disconnect: 3500, the token is not valid.
-    """
-    services = session.services
-    if not token:
-        anonymous = services.client.allow_anonymous_connect_without_token
-        return Identity() if anonymous else None
-    now = services.wall()
-    try:
-        claims = services.authenticator.connection(token, now)
-    except KeyNotHeld:
-        raise
-    except TokenExpired as error:
-        raise codes.token_expired() from error
-    except TokenError as error:
-        raise codes.INVALID_TOKEN from error
-    except KeysUnavailable as error:
-        raise codes.internal() from error
-    if services.revocations.is_revoked(claims.user, claims.jti, claims.iss, claims.issued_at, now):
-        raise codes.INVALID_TOKEN
-    return Identity(
-        user=claims.user,
-        info=claims.info,
-        meta=claims.meta,
-        expire_at=claims.expire_at or 0.0,
-        channels={name: SubscribeOptions() for name in claims.channels} | dict(claims.subs),
-        token_id=(claims.iss, claims.jti),
-        issued_at=claims.issued_at,
-    )
 
 
 async def _fetch_key_and_connect(
@@ -128,22 +75,9 @@ async def _connect_by_hook(
         headers=dict(session.link.headers) | (request.headers or {}),
     )
     grant = await hooks.call("connect", hooks.app.connect, context)
-    job = _proceed(session, number, request, _granted(identity or Identity(), grant))
+    job = _proceed(session, number, request, with_grant(identity or Identity(), grant))
     if job is not None:
         await job()
-
-
-def _granted(identity: Identity, grant: ConnectGrant) -> Identity:
-    named = {name: SubscribeOptions() for name in grant.channels}
-    return evolve(
-        identity,
-        user=identity.user if grant.user is None else grant.user,
-        info=identity.info if grant.info is None else checked_json(grant.info),
-        meta=identity.meta if grant.meta is None else grant.meta,
-        data=None if grant.data is None else checked_json(grant.data),
-        expire_at=identity.expire_at if grant.expire_at is None else grant.expire_at,
-        channels=dict(identity.channels) | named,
-    )
 
 
 def _proceed(
@@ -151,9 +85,39 @@ def _proceed(
 ) -> Job | None:
     services = session.services
     limit = services.client.user_connection_limit
-    if limit and identity.user and session.registry.count(identity.user) >= limit:
-        services.metrics.limit_hit("user_connections")
-        raise codes.CONNECTION_LIMIT
+    if limit and identity.user:
+        if session.registry.count(identity.user) >= limit:
+            raise _too_many(session)
+        if services.headcount.is_shared:
+            return partial(_count_and_go_on, session, number, request, identity)
+    return _go_on(session, number, request, identity)
+
+
+async def _count_and_go_on(
+    session: Session, number: int, request: ConnectRequest, identity: Identity
+) -> None:
+    services = session.services
+    limit = services.client.user_connection_limit
+    is_admitted = await services.headcount.enter(identity.user, session.client, limit)
+    if session.is_over:
+        services.headcount.leave(session.client)
+        return
+    if not is_admitted:
+        raise _too_many(session)
+    job = _go_on(session, number, request, identity)
+    if job is not None:
+        await job()
+
+
+def _too_many(session: Session) -> Disconnect:
+    session.services.metrics.limit_hit("user_connections")
+    return codes.CONNECTION_LIMIT
+
+
+def _go_on(
+    session: Session, number: int, request: ConnectRequest, identity: Identity
+) -> Job | None:
+    services = session.services
     session.introduce(identity.user, identity.info)
     session.meta = identity.meta
     session.expire_at = identity.expire_at

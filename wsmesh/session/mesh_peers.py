@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from wsmesh.cluster.membership import Membership
 from wsmesh.cluster.mesh.mesh import CallFailed
-from wsmesh.cluster.nodes import NodeRecord
+from wsmesh.cluster.nodes import Identity, NodeRecord
 from wsmesh.session.orders import AnyOrder, NodeInfo, encode_order
 
 ORDER = "order"
@@ -50,6 +50,17 @@ class MeshPeers:
             node: described(members[node].record, members[node].state.value, now)
             for node in self._others()
         }
+
+    def is_gone(self, owner: str) -> bool:
+        """Whether a node is known to be dead, or to run in a later incarnation."""
+        node, _, incarnation = owner.rpartition("/")
+        view = self._membership.view
+        if not incarnation.isdecimal():
+            return True
+        if view.is_dead(Identity(node, int(incarnation))):
+            return True
+        seen = view.members.get(node)
+        return seen is not None and seen.record.incarnation > int(incarnation)
 
     def _others(self) -> list[str]:
         own = self._membership.identity.node

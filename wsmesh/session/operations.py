@@ -31,6 +31,7 @@ from wsmesh.session.orders import (
     RevokeUser,
     SubscribeClients,
     UnsubscribeClients,
+    encode_order,
 )
 from wsmesh.session.remote_calls import call_from_backend
 from wsmesh.session.services import Services
@@ -190,11 +191,11 @@ class ServerOperations:
         :param issued_before: tokens issued from then on stay good; None: now. Unix times.
         """
         before = self._services.wall() if issued_before is None else issued_before
-        await self._everywhere(RevokeUser(user, before, until))
+        await self._revoke(RevokeUser(user, before, until))
 
     async def revoke_token(self, jti: str, *, iss: str = "", until: float) -> None:
         """Refuse a token until `until` (Unix time), and end the connections that it opened."""
-        await self._everywhere(RevokeToken(jti, until, iss))
+        await self._revoke(RevokeToken(jti, until, iss))
 
     async def connections(self, user: str) -> list[ConnectionInfo]:
         """Return the user's connections, wherever they are; silent nodes are left out."""
@@ -229,6 +230,13 @@ class ServerOperations:
         :raises ReplyError: 104 nobody answers the method, or what the hook decided.
         """
         return await call_from_backend(self._services, method, params)
+
+    async def _revoke(self, order: RevokeUser | RevokeToken) -> None:
+        """Keep it for nodes that are away, or start later; then tell all."""
+        users = self._services.users
+        if users is not None:
+            await users.add_revocation(encode_order(order), order.until)
+        await self._everywhere(order)
 
     async def _everywhere(self, order: AnyOrder) -> None:
         """Carry out an order here and on every other node.

@@ -23,6 +23,9 @@ class Peers(Protocol):
     def known(self) -> Mapping[str, NodeInfo]:
         """Return what is known of the other nodes without asking them."""
 
+    def is_gone(self, owner: str) -> bool:
+        """Whether a node, `node/incarnation`, is known to be dead."""
+
 
 class Alone:
     """A node without a cluster has no peers."""
@@ -37,3 +40,7 @@ class Alone:
     def known(self) -> Mapping[str, NodeInfo]:
         """Nobody else is there."""
         return {}
+
+    def is_gone(self, owner: str) -> bool:
+        """Nobody else is there."""
+        return True

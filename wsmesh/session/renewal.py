@@ -15,7 +15,7 @@ from wsmesh.protocol.messages import (
     SubRefreshResult,
 )
 from wsmesh.security.jwks import KeyNotHeld
-from wsmesh.session.connecting import identify
+from wsmesh.session.identifying import identify
 from wsmesh.session.opening import watch_expiry
 from wsmesh.session.publishing import checked_json
 from wsmesh.session.session import Job, Session

@@ -13,11 +13,14 @@ from wsmesh.config.sections import ClientSection, LimitsSection
 from wsmesh.metrics import Metrics
 from wsmesh.security.authenticator import Authenticator
 from wsmesh.security.revocation import Revocations
+from wsmesh.session.allowances import Allowances
+from wsmesh.session.headcount import Headcount
 from wsmesh.session.hooks import Hooks
 from wsmesh.session.interest import Interest
 from wsmesh.session.peers import Peers
 from wsmesh.session.tenure import Tenures
 from wsmesh.store.interface import Store
+from wsmesh.store.users import UserStore
 from wsmesh.timers import Timers
 
 
@@ -28,6 +31,7 @@ class Services:
     `client`, `limits`, `namespaces` and `authenticator` are others after the configuration was
     reloaded (`wsmesh.ingress.reloading`), so keep none of them.
 
+    :param users: what nodes share of users; None on a node alone.
     :param now: seconds, monotonic; for intervals.
     :param wall: Unix time; only for what tokens say.
     """
@@ -43,6 +47,9 @@ class Services:
     hooks: Hooks
     tenures: Tenures
     peers: Peers
+    headcount: Headcount
+    allowances: Allowances
+    users: UserStore | None
     timers: Timers
     metrics: Metrics
     node_id: str

@@ -290,6 +290,7 @@ class Session:
                 timer.cancel()
         if self.is_connected:
             self.registry.discard(self)
+        self.services.headcount.leave(self.client)
         if self.tenure is not None:
             self.services.tenures.drop(self.tenure)
         left = [(name, each) for name, each in self.subscriptions.items() if each.is_live]

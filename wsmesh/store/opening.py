@@ -24,7 +24,9 @@ from wsmesh.store.redis.embedded import default_directory, open_embedded
 from wsmesh.store.redis.inspection import inspect
 from wsmesh.store.redis.sessions import RedisSessions
 from wsmesh.store.redis.store import RedisStore
+from wsmesh.store.redis.users import RedisUsers
 from wsmesh.store.sessions import SessionStore
+from wsmesh.store.users import UserStore
 
 REACHED_WITHIN = 10.0
 """Seconds a node waits for Redis when it starts."""
@@ -43,6 +45,7 @@ class Storage:
 
     :param redis: None when the node stands alone.
     :param shared: the same as `store` when it is in Redis.
+    :param users: what nodes share of users; None when the node stands alone.
     """
 
     store: Store
@@ -50,6 +53,7 @@ class Storage:
     parts: tuple[_Runs, ...]
     redis: Redis | None = None
     shared: RedisStore | None = None
+    users: UserStore | None = None
 
     async def run(self) -> None:
         """Serve until cancelled; start it once somebody listens to the store."""
@@ -84,6 +88,7 @@ async def open_storage(
         yield Storage(
             store=store, parts=(store,), redis=redis, shared=store,
             sessions=RedisSessions(redis, section.prefix, section.partitions),
+            users=RedisUsers(redis, section.prefix, section.partitions),
         )
 
 
