@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import random
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 
 from attrs import frozen
 
 from balancers.interface import Spec as BalancerSpec
 from balancers.interface import View
 from failover.interface import Move, Orphan, Policy
+from failover.pacing import paced
+from failover.placement import named_once, placed_by
 
 
 class Redispatch:
     """Implements `interface.Failover` with the balancer's preference, paced per member.
 
     Every plan builds its own balancer, so the one that is in use is neither asked nor counted
-    against. A session that is named twice is moved once.
+    against. A session that is named twice is moved once. Herds as the balancer does.
     """
 
     def __init__(self, balancer: BalancerSpec) -> None:
@@ -32,43 +33,10 @@ class Redispatch:
         rng: random.Random,
     ) -> tuple[Move, ...]:
         """Return the moves; arrivals at one member are spread evenly, each within its own slot."""
-        named: dict[str, Orphan] = {}
-        for orphan in orphans:
-            named.setdefault(orphan.session, orphan)
-        targets = self._place(view, named.values(), now, rng)
-        arrivals = {
-            target: _arrivals(count, policy, now, rng)
-            for target, count in sorted(Counter(targets.values()).items())
-        }
-        return tuple(
-            Move(session, target, next(arrivals[target]))
-            for session in named
-            if (target := targets.get(session)) is not None
-        )
-
-    def _place(
-        self, view: View, orphans: Iterable[Orphan], now: float, rng: random.Random
-    ) -> dict[str, str]:
-        by_home: dict[str, list[Orphan]] = {}
-        for orphan in orphans:
-            by_home.setdefault(orphan.home, []).append(orphan)
+        named = named_once(orphans)
         balancer = self._balancer.build(rng, lambda: now)
-        targets: dict[str, str] = {}
-        # One home after the other, because the balancer prepares itself for every other view.
-        for home, leaving in by_home.items():
-            others = view.without(home)
-            for orphan in leaving:
-                member = balancer.pick(orphan.key, others)
-                if member is not None:
-                    balancer.opened(member.id)
-                    targets[orphan.session] = member.id
-        return targets
-
-
-def _arrivals(count: int, policy: Policy, now: float, rng: random.Random) -> Iterator[float]:
-    slot = min(1 / policy.rate, policy.within / count)
-    for number in range(count):
-        yield now + (number + rng.random()) * slot
+        placed = placed_by(balancer, view, named, policy.turn_away, "redispatch")
+        return paced(named, placed, policy, now, rng)
 
 
 @frozen(kw_only=True)

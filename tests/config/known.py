@@ -11,5 +11,7 @@ from wsmesh.config.strategies import Strategies
 NAMES = ("p2c", "ring_hash", "bounded_load", "round_robin")
 STRATEGIES = Strategies(
     balancers={name: partial(BALANCERS.__getitem__, name) for name in NAMES},
-    failovers={"redispatch": partial(FAILOVERS.__getitem__, "redispatch")},
+    failovers={
+        name: partial(FAILOVERS.__getitem__, name) for name in ("redispatch", "spread")
+    },
 )

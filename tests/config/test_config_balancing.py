@@ -99,6 +99,8 @@ def test_every_modifier_has_its_table_with_every_option(load_text):
          'balancer.options.vnodes: expected an integer, found "two"'),
         ("balancer = { strategy = 'bounded_load', options.base_options = { vnodes = 3 } }",
          "balancer.options.base_options.vnodes: rendezvous has no such option; it has hash_seed"),
+        ("failover = { strategy = 'spread', options.herd_factor = 0.5 }",
+         "failover.options.herd_factor: expected a number from 1 to 1000, found 0.5"),
         ("balancer.zone.enabled = true",
          "balancer.zone.zone: expected the name of a zone, because cluster.zone is empty"),
         ("affinity.keys = ['ip', 'colour:red']",

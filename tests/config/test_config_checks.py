@@ -41,7 +41,7 @@ CONTRADICTIONS = [
     ("balancer.strategy = 'p2cc'", "balancer.strategy",
      'expected one of bounded_load, p2c, ring_hash, round_robin, found "p2cc", did you mean p2c?'),
     ("failover.strategy = 'none'", "failover.strategy",
-     'expected one of redispatch, found "none"'),
+     'expected one of redispatch, spread, found "none"'),
     ("app.module = 'service'", "app.module", 'expected "package.module:app", found "service"'),
     ("channel.namespaces = [{name = 'a'}, {name = 'a'}]", "channel.namespaces[1].name",
      'expected a name of its own, found that of channel.namespaces[0]: "a"'),

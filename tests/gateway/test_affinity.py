@@ -44,11 +44,12 @@ async def test_a_key_belongs_to_one_node_wherever_it_stands(
     async with site_of(
         directory, 3, strategy=strategy, affinity=KEYED, balancer={"options": options}
     ) as site:
-        rooms = [f"/connection/websocket?room={number}" for number in range(6)]
+        # All on one of three nodes by chance, whose ids are random: 3 ** -11.
+        rooms = [f"/connection/websocket?room={number}" for number in range(12)]
         first, second = await homes(site, *rooms), await homes(site, *rooms)
         by_header = [
             (await homes(site, "/connection/websocket", headers=[(b"X-Room", b"%d" % number)]))[0]
-            for number in range(6)
+            for number in range(12)
         ]
     assert first == second == by_header
     assert len(set(first)) > 1
@@ -68,7 +69,7 @@ async def test_a_client_without_a_key_comes_back_with_the_one_it_was_given(
             (await homes(site, path, headers=[(b"Cookie", cookie)]))[0],
             (await homes(site, path, headers=[(b"X-Where", answer["x-where"].encode())]))[0],
         ]
-        other = await homes(site, *[path] * 12)
+        other = await homes(site, *[path] * 20)
     assert back == [where, where]
     assert set(other) != {where}
 
@@ -89,7 +90,7 @@ async def test_memory_makes_any_strategy_sticky(directory: Path) -> None:
 
 async def test_a_reload_changes_what_the_key_is(directory: Path) -> None:
     async with site_of(directory, 3, strategy="rendezvous") as site:
-        rooms = [f"/connection/websocket?room={number}" for number in range(8)]
+        rooms = [f"/connection/websocket?room={number}" for number in range(12)]
         assert len(set(await homes(site, *rooms))) == 1  # all from one address
 
         wanted = evolve(site.gateway.config, affinity=AffinitySection(**KEYED))

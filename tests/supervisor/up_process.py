@@ -72,7 +72,9 @@ class UpProcess:
 
     def events(self, event: str, **fields: object) -> list[dict[str, Any]]:
         """Return the lines of the log about an event."""
-        lines = [json.loads(line) for line in self.log.splitlines() if line.startswith("{")]
+        # The last line may still be being written.
+        whole = self.log.rpartition("\n")[0].splitlines()
+        lines = [json.loads(line) for line in whole if line.startswith("{")]
         return [
             line for line in lines
             if line["event"] == event and all(line.get(key) == fields[key] for key in fields)

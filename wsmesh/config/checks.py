@@ -22,7 +22,7 @@ from wsmesh.config.redis_checks import redis_faults
 from wsmesh.config.sections import Config
 from wsmesh.config.strategies import Load, Strategies, built
 from wsmesh.config.units import format_duration, format_size
-from wsmesh.config.values import quoted
+from wsmesh.config.values import Table, quoted
 
 _HOOK = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 
@@ -140,23 +140,22 @@ def _scaling_faults(config: Config) -> Iterator[Fault]:
 
 
 def _strategy_faults(config: Config, strategies: Strategies) -> Iterator[Fault]:
-    chosen: tuple[tuple[str, str, Mapping[str, Load]], ...] = (
-        ("balancer.strategy", config.balancer.strategy, strategies.balancers),
-        ("failover.strategy", config.failover.strategy, strategies.failovers),
-    )
     balancer = config.balancer
-    if balancer.strategy in strategies.balancers:
-        load = strategies.balancers[balancer.strategy]
-        yield from built(balancer.strategy, load, balancer.options, "balancer.options")[1]
+    chosen: tuple[tuple[str, str, Table, Mapping[str, Load]], ...] = (
+        ("balancer", balancer.strategy, balancer.options, strategies.balancers),
+        ("failover", config.failover.strategy, config.failover.options, strategies.failovers),
+    )
     if balancer.zone.enabled and not (balancer.zone.zone or config.cluster.zone):
         yield Fault(
             "balancer.zone.zone", "expected the name of a zone, because cluster.zone is empty",
             ("cluster.zone", "balancer.zone.enabled"),
         )
-    for path, name, known in chosen:
-        if name not in known:
+    for section, name, options, known in chosen:
+        if name in known:
+            yield from built(name, known[name], options, f"{section}.options")[1]
+        else:
             yield Fault(
-                path,
+                f"{section}.strategy",
                 f"expected one of {', '.join(sorted(known)) or 'none, nothing is installed'}, "
                 f"found {quoted(name)}{did_you_mean(name, known)}",
             )

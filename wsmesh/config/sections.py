@@ -22,7 +22,7 @@ from wsmesh.config.gateway import GatewaySection
 from wsmesh.config.limits import BatchSection, CompressionSection, LimitsSection, ProxySection
 from wsmesh.config.redis import RedisSection
 from wsmesh.config.supervisor import SupervisorSection
-from wsmesh.config.values import Seconds, Secret, at_least, one_of, option, within
+from wsmesh.config.values import Seconds, Secret, Table, at_least, one_of, option, within
 
 __all__ = [
     "AppSection",
@@ -118,6 +118,7 @@ class FailoverSection:
     """`[failover]`: where clients of a lost node go."""
 
     strategy: str = option("redispatch", "Name of a strategy (entry points wsmesh.failover).")
+    options: Table = option(Table({}), "Options of that strategy, each in docs/failover.md.")
 
 
 @frozen(kw_only=True)
