@@ -12,10 +12,10 @@ from balancers.interface import (
     Member,
     Modifier,
     ModifierSpec,
-    Observer,
     Spec,
     Strategy,
     View,
+    observers_of,
 )
 from balancers.modifiers import (
     HealthSpec,
@@ -35,8 +35,8 @@ class Balancer:
     """Implements `interface.Strategy` and `interface.Observer`: one that `compose` makes.
 
     Members it returns are those of the view it was given, not of the modified one. Modifiers are
-    asked once for a view, each quarter of a second, and after an observation that they learn from;
-    a pick in between costs the strategy's pick, a look at the clock and a look-up.
+    asked once for a view, each quarter of a second, and after a failure; a pick in between costs
+    the strategy's pick, a look at the clock and a look-up.
 
     :param modifiers: in the order in which they are applied.
     """
@@ -48,7 +48,7 @@ class Balancer:
         self._strategy = strategy if sticky is None else sticky
         self._sticky = sticky
         self._modifiers = tuple(modifiers)
-        self._observers = [each for each in self._modifiers if isinstance(each, Observer)]
+        self._learners = observers_of((self._strategy, *self._modifiers))
         self._clock = clock
         self._view = View(-1, ())
         self._effective = self._view
@@ -81,11 +81,14 @@ class Balancer:
         self._strategy.closed(member)
 
     def observed(self, member: str, seconds: float | None) -> None:
-        """Tell those that learn from it."""
-        if isinstance(self._strategy, Observer):
-            self._strategy.observed(member, seconds)
-        for modifier in self._observers:
-            modifier.observed(member, seconds)
+        """Tell those that learn from it.
+
+        What a failure changes holds from the next pick on. Clients are placed by the thousand, so
+        what a success changes is seen with the next quarter of a second.
+        """
+        for learner in self._learners:
+            learner.observed(member, seconds)
+        if seconds is None:
             self._until = -inf
 
     def describe(self) -> Mapping[str, Mapping[str, Described]]:

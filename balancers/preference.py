@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from balancers.described import Described, described_by
-from balancers.interface import Member, Modifier, Observer, Strategy, View
+from balancers.interface import Member, Modifier, Strategy, View, observers_of
 
 
 class Preferring:
@@ -20,6 +20,7 @@ class Preferring:
         self._narrowing = narrowing
         self._preferred = preferred
         self._otherwise = otherwise
+        self._learners = observers_of((preferred, otherwise))
         self._view = View(-1, ())
 
     def rank(self, key: int, view: View) -> Sequence[Member]:
@@ -52,9 +53,8 @@ class Preferring:
 
     def observed(self, member: str, seconds: float | None) -> None:
         """Tell the strategy."""
-        for strategy in (self._preferred, self._otherwise):
-            if isinstance(strategy, Observer):
-                strategy.observed(member, seconds)
+        for learner in self._learners:
+            learner.observed(member, seconds)
 
     def described(self, view: View) -> Mapping[str, Mapping[str, Described]]:
         """Return what the strategy says, and the weights that the preference leaves."""

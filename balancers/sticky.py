@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from attrs import frozen
 
 from balancers.described import Described, described_by
-from balancers.interface import Clock, Member, Observer, Strategy, View
+from balancers.interface import Clock, Member, Strategy, View, observers_of
 from balancers.options import option, within
 from balancers.tally import Tally
 
@@ -27,6 +27,7 @@ class Sticky:
         self, strategy: Strategy, clock: Clock, *, ttl: float, max_entries: int
     ) -> None:
         self._strategy = strategy
+        self._learners = observers_of((strategy,))
         self._clock = clock
         self._ttl = ttl
         self._max_entries = max_entries
@@ -73,8 +74,8 @@ class Sticky:
 
     def observed(self, member: str, seconds: float | None) -> None:
         """Tell the strategy."""
-        if isinstance(self._strategy, Observer):
-            self._strategy.observed(member, seconds)
+        for learner in self._learners:
+            learner.observed(member, seconds)
 
     def described(self, view: View) -> Mapping[str, Mapping[str, Described]]:
         """Return what the strategy says."""

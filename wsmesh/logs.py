@@ -20,6 +20,7 @@ import msgspec
 import structlog
 from attrs import define, field
 
+from wsmesh import reporting
 from wsmesh.config.sections import LogSection
 from wsmesh.errors import ConfigError
 
@@ -149,6 +150,12 @@ def open_logs(section: LogSection) -> Generator[Sink]:
     except OSError as error:
         fault = f"file: cannot open {section.file!r}: {error.strerror}"
         raise ConfigError("log", [fault]) from error
+    try:
+        report = reporting.reporter(section)
+    except ConfigError:
+        if section.file:
+            os.close(descriptor)
+        raise
     sink = Sink(section.file, queue.Queue(section.queue_lines), descriptor)
     _current.append(sink)
     form = section.format
@@ -160,6 +167,7 @@ def open_logs(section: LogSection) -> Generator[Sink]:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _Suppress(),
+            *([] if report is None else [report]),
             structlog.processors.format_exc_info,
             _truncated,
             _json if form == "json" else _console,
@@ -171,6 +179,8 @@ def open_logs(section: LogSection) -> Generator[Sink]:
     try:
         yield sink
     finally:
+        if report is not None:
+            reporting.close()
         _current.remove(sink)
         sink.close()
         structlog.reset_defaults()

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import attrs
 
 from balancers.described import Described, described_by
-from balancers.interface import Clock, Modifier, Observer, View
+from balancers.interface import Clock, Modifier, View, observers_of
 from balancers.modifiers.views import candidates
 from balancers.options import option, within
 
@@ -26,6 +26,7 @@ class Panic:
 
     def __init__(self, judges: Sequence[Modifier], *, threshold: float) -> None:
         self._judges = tuple(judges)
+        self._learners = observers_of(self._judges)
         self._threshold = threshold
         self._view: View | None = None
         self._judged: View | None = None
@@ -43,9 +44,8 @@ class Panic:
 
     def observed(self, member: str, seconds: float | None) -> None:
         """Tell those that judge."""
-        for judge in self._judges:
-            if isinstance(judge, Observer):
-                judge.observed(member, seconds)
+        for learner in self._learners:
+            learner.observed(member, seconds)
 
     def described(self, view: View) -> dict[str, dict[str, Described]]:
         """Return for each member what the judges say, and whether that is ignored."""

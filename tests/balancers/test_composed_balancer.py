@@ -170,7 +170,19 @@ def test_modifiers_are_asked_once_for_a_view_and_a_step_of_time() -> None:
     assert counting.asked == 3
 
 
-def test_an_observation_counts_from_the_next_pick_on() -> None:
+def test_a_success_is_told_and_looked_at_with_the_next_step_of_time() -> None:
+    clock, learning, view = Hands(), Learning(), fleet(0, 0)
+    balancer = compose(RoundRobinSpec(), [learning], None, random.Random(0), clock)
+    for _ in range(100):
+        ids(balancer, view, 1)
+        balancer.observed("n1", 0.1)
+    assert (learning.asked, learning.told) == (1, 100)
+    clock.forward(0.25)
+    ids(balancer, view, 1)
+    assert learning.asked == 2
+
+
+def test_a_failure_counts_from_the_next_pick_on() -> None:
     view = fleet(0, 0, 0)
     learning = Learning()
     balancer = compose(

@@ -210,6 +210,11 @@ class LogSection:
         validator=one_of("auto", "json", "console"),
     )
     file: str = option("", "File to append to; empty: standard error.")
+    sentry_dsn: Secret = option(
+        Secret(), "Where lines of level error are sent, too: a DSN of Sentry; needs "
+        "wsmesh[sentry]. Only the event, the exception and the node go there.",
+    )
+    sentry_environment: str = option("", "What Sentry shows as environment.")
     queue_lines: int = option(
         10_000, "Lines that may wait for a slow sink; further ones are dropped and counted.",
         validator=at_least(1),

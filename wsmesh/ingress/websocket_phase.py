@@ -73,8 +73,9 @@ class WebSocketPhase:
     """
 
     __slots__ = (
-        "_byte_rate", "_byte_tat", "_connection", "_control_tat", "_doorway", "_incomplete",
-        "_message_tat", "_now", "_parser", "_rates", "_receive", "_session", "_uncharged",
+        "_allowances", "_byte_rate", "_byte_tat", "_connection", "_control_tat", "_doorway",
+        "_incomplete", "_message_tat", "_now", "_parser", "_rates", "_receive", "_session",
+        "_uncharged",
     )  # fmt: skip
 
     def __init__(
@@ -87,6 +88,7 @@ class WebSocketPhase:
         self._session = session
         self._receive = receive
         self._rates = rates
+        self._allowances = session.services.allowances
         self._now = now
         self._message_tat = 0.0
         self._control_tat = 0.0
@@ -135,10 +137,8 @@ class WebSocketPhase:
         wait = tat - now - rate.tolerance
         if wait > 0:
             self._slow_down(wait, "message_rate")
-        session = self._session
-        allowances = session.services.allowances
-        if allowances.is_limited and session.user:
-            wait = allowances.spend(session.user, messages)
+        if self._allowances.is_limited and self._session.user:
+            wait = self._allowances.spend(self._session.user, messages)
             if wait > 0:
                 self._slow_down(wait, "user_message_rate")
 
