@@ -128,6 +128,9 @@ async def test_a_member_that_leaves_is_gone_at_once_everywhere(server: RedisServ
             c.state = "leaving"
             await c.membership.leave()
             await until(lambda: "c" not in a.states and "c" not in b.states, 1.5)
+            c.membership.beat_now()
+            await trio.sleep(0.2)
+            assert c.duties == [], "who has left is not condemned for it"
         assert Left(Identity("c", 1)) in a.changes or Died(Identity("c", 1)) in a.changes
         await until(lambda: Identity("c", 1) in a.cleaned)
 

@@ -72,6 +72,7 @@ class Membership:
     _beat_now: trio.Event = field(factory=trio.Event, init=False)
     _tasks: trio.Nursery = field(init=False)
     _cleaning: bool = field(default=False, init=False)
+    _has_left: bool = field(default=False, init=False)
 
     @property
     def identity(self) -> Identity:
@@ -115,6 +116,7 @@ class Membership:
 
     async def leave(self) -> None:
         """Say goodbye to the registry; the others are told."""
+        self._has_left = True
         try:
             await self.registry.leave(self.identity)
         except StoreUnavailable as error:
@@ -152,20 +154,18 @@ class Membership:
             nursery.start_soon(self._keep_reporting)
 
     async def _keep_beating(self) -> None:
-        while True:
+        while not self._has_left:
             period = self.terms.beat if self._is_store_up else RETRY
             with trio.move_on_after(period * self.rng.uniform(0.9, 1.0)):
                 await self._beat_now.wait()
                 # Several reasons in a row are one beat.
                 await trio.sleep(self.rng.uniform(0.0, 0.05))
             self._beat_now = trio.Event()
-            await self._beat()
+            if not self._has_left:
+                await self._beat()
 
     async def _beat(self) -> None:
-        """Renew the lease and merge what the registry says.
-
-        :raises Condemned: this incarnation is dead.
-        """
+        """Renew the lease, merge what the registry says; raises Condemned: this life is over."""
         sent_at = trio.current_time()
         is_new = self._renewed_at == -math.inf
         self._measure()
