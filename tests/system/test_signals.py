@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 import pytest
@@ -48,6 +49,28 @@ def test_every_client_is_told_to_come_back_and_the_node_ends_with_0(tmp_path, nu
                 client.recv(timeout=10)
             assert (caught.value.rcvd.code, caught.value.rcvd.reason) == (3001, "shutdown")
         assert node.process.wait(20) == 0
+
+
+def test_clients_leave_one_after_the_other_at_the_rate_that_is_set(tmp_path):
+    with (
+        running_node(tmp_path, OPEN_NODE + "[failover]\nleave_rate = 10\n") as node,
+        ExitStack() as stack,
+    ):
+        clients = [joined(stack, node) for _ in range(12)]
+        node.process.send_signal(signal.SIGTERM)
+        told = []
+        with ThreadPoolExecutor(len(clients)) as pool:
+            for moment in pool.map(_told_at, clients):
+                told.append(moment)
+        assert 1.0 <= max(told) - min(told) <= 10.0
+        assert node.process.wait(20) == 0
+
+
+def _told_at(client: ClientConnection) -> float:
+    with pytest.raises(ConnectionClosed) as caught:
+        client.recv(timeout=20)
+    assert caught.value.rcvd is not None and caught.value.rcvd.code == 3001
+    return time.monotonic()
 
 
 def test_a_stopping_node_lets_nobody_in(tmp_path):

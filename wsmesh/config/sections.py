@@ -119,6 +119,14 @@ class FailoverSection:
 
     strategy: str = option("redispatch", "Name of a strategy (entry points wsmesh.failover).")
     options: Table = option(Table({}), "Options of that strategy, each in docs/failover.md.")
+    leave_rate: float = option(
+        1000.0, "Clients per second that a node which drains sends away; more where "
+        "node.shutdown_timeout would be over before.", validator=at_least(1.0), reloadable=True,
+    )
+    accept_rate: float = option(
+        500.0, "Clients per second that are sent to one node.", validator=at_least(1.0),
+        reloadable=True,
+    )
 
 
 @frozen(kw_only=True)
