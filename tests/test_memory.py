@@ -5,7 +5,8 @@ from __future__ import annotations
 import trio
 from trio.testing import MockClock
 
-from wsmesh.cli.allocator import with_c_allocator
+from wsmesh.cli.allocator import PASSING, stays, with_c_allocator
+from wsmesh.cli.main import cli
 from wsmesh.memory import PERIOD, QUIET, WORTHWHILE, give_back_after_departures
 
 
@@ -29,3 +30,14 @@ async def test_memory_is_given_back_once_per_departure_of_most(
 def test_the_operators_choice_of_allocator_is_respected() -> None:
     assert with_c_allocator({"PYTHONMALLOC": "pymalloc"}) is None
     assert with_c_allocator({"A": "b"}) == {"A": "b", "PYTHONMALLOC": "malloc"}
+
+
+def test_only_what_serves_is_started_again_at_once():
+    for words in ([], ["--dev"], ["run", "--config", "f"], ["gateway"], ["--port", "1", "run"]):
+        assert stays(words)
+    for words in (["--help"], ["config", "check"], ["cluster", "--watch"], ["up", "--nodes", "3"]):
+        assert not stays(words)
+    serving = {"run", "gateway"}
+    assert set(cli.list_commands(None)) - serving == {
+        each for each in PASSING if not each.startswith("-")
+    }

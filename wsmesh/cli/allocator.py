@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+
+PASSING = frozenset(
+    ("config", "token", "publish", "subscribe", "cluster", "render", "demo", "up", "-h", "--help",
+     "--version")
+)
+"""Commands that are soon over, or leave the serving to other processes; and options."""
 
 
 def with_c_allocator(environ: Mapping[str, str]) -> dict[str, str] | None:
@@ -12,6 +18,14 @@ def with_c_allocator(environ: Mapping[str, str]) -> dict[str, str] | None:
     if "PYTHONMALLOC" in environ or not sys.platform.startswith("linux"):
         return None
     return {**environ, "PYTHONMALLOC": "malloc"}
+
+
+def stays(words: Sequence[str]) -> bool:
+    """Return whether a command line is that of a process that serves, as far as one can see.
+
+    :param words: without the program's name.
+    """
+    return not PASSING.intersection(words)
 
 
 def restart_with_c_allocator() -> None:
