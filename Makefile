@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # Files of tests go to processes, one for each core but no more than four: real nodes need room.
-SPREAD := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+SPREAD := -n auto --maxprocesses 4 --dist loadfile
 SOURCES := wsmesh balancers failover bench tests
 PACKAGING := setup.cfg pyproject.toml wsmesh/__init__.py
 

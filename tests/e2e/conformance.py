@@ -1,23 +1,17 @@
-"""The Autobahn suite (`kosoku`) against the node's own frames, run beside the other tests.
-
-It takes minutes of processor time, so it starts with the session, at a low priority, and its
-test comes last. What it measures does not depend on how fast it is.
-"""
+"""The Autobahn suite (`kosoku`) against the node's own frames."""
 
 from __future__ import annotations
 
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-
-from attrs import define
 
 from tests.node_process import clean_environment
 
@@ -27,34 +21,6 @@ FINISH_WITHIN = 900.0
 
 PASSED = ("OK", "INFORMATIONAL", "NON-STRICT")
 UNIMPLEMENTED = "UNIMPLEMENTED"
-
-
-@define(eq=False, kw_only=True)
-class ConformanceRun:
-    """A run that goes on."""
-
-    directory: Path
-    echo: subprocess.Popen[bytes]
-    suite: subprocess.Popen[bytes]
-    outcomes: Mapping[str, str] | None = None
-
-    def wait(self) -> Mapping[str, str]:
-        """Return the outcome of each case, once all are done."""
-        if self.outcomes is None:
-            self.suite.wait(FINISH_WITHIN)
-            (agent,) = json.loads((self.directory / "reports" / "index.json").read_text()).values()
-            self.outcomes = {
-                case: worse(each["behavior"], each["behaviorClose"])
-                for case, each in agent.items()
-            }
-        return self.outcomes
-
-    def stop(self) -> None:
-        """End both processes and remove the reports."""
-        for process in (self.suite, self.echo):
-            process.kill()
-            process.wait()
-        shutil.rmtree(self.directory)
 
 
 def worse(behaviour: str, closing: str) -> str:
@@ -74,29 +40,45 @@ def in_groups(outcomes: Mapping[str, str], outcome: str) -> list[str]:
     return found
 
 
-def start() -> ConformanceRun:
-    """Start the echo server and the suite."""
-    directory = Path(tempfile.mkdtemp(prefix="autobahn-"))
-    environment = {
-        name: text for name, text in clean_environment().items() if not name.startswith("COV")
-    }
-    log = directory / "echo.log"
-    with log.open("wb") as sink:
-        echo = subprocess.Popen(
-            ["nice", "-n", "10", sys.executable, str(HERE / "echo_server.py"), "--port", "0"],
-            stdout=sink, stderr=sink, env=environment,
-        )
-    port = _port_in(log)
-    with (directory / "suite.log").open("wb") as sink:
-        suite = subprocess.Popen(
-            [
-                "nice", "-n", "10", str(Path(sys.executable).with_name("kosoku")),
-                "--parallelism", str(os.cpu_count() or 1),
-                "--outdir", str(directory / "reports"), f"ws://127.0.0.1:{port}/",
-            ],
-            stdout=sink, stderr=sink, env=environment,
-        )
-    return ConformanceRun(directory=directory, echo=echo, suite=suite)
+def summary(outcomes: Mapping[str, str]) -> str:
+    """Return how many cases had which outcome, and which had another one than OK."""
+    counts = Counter(outcomes.values())
+    lines = [", ".join(f"{count} {text}" for text, count in counts.most_common())]
+    for outcome in sorted(counts.keys() - {"OK"}):
+        lines.append(f"{outcome}: {' '.join(in_groups(outcomes, outcome))}")
+    return "\n".join(lines)
+
+
+def outcomes(*selection: str) -> dict[str, str]:
+    """Run cases and return the outcome of each.
+
+    :param selection: options of the suite that say which; none: all.
+    """
+    with tempfile.TemporaryDirectory(prefix="autobahn-") as folder:
+        directory = Path(folder)
+        environment = {
+            name: text for name, text in clean_environment().items() if not name.startswith("COV")
+        }
+        log = directory / "echo.log"
+        with log.open("wb") as sink:
+            echo = subprocess.Popen(
+                [sys.executable, str(HERE / "echo_server.py"), "--port", "0"],
+                stdout=sink, stderr=sink, env=environment,
+            )
+        try:
+            subprocess.run(
+                [
+                    str(Path(sys.executable).with_name("kosoku")), *selection,
+                    "--parallelism", str(os.cpu_count() or 1), "--outdir", str(directory),
+                    f"ws://127.0.0.1:{_port_in(log)}/",
+                ],
+                env=environment, capture_output=True, timeout=FINISH_WITHIN, check=False,
+            )
+        finally:
+            echo.kill()
+            echo.wait()
+        (agent,) = json.loads((directory / "index.json").read_text()).values()
+    return {case: worse(each["behavior"], each["behaviorClose"]) for case, each in agent.items()}
 
 
 def _port_in(log: Path) -> int:
