@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from balancers import Member, View
 from wsmesh.config.sections import Config
-from wsmesh.departures import PLANNED_SHARE, departures
+from wsmesh.departures import LONGEST_WINDOW, PLANNED_SHARE, departures, return_window
 
 OWN = Member(id="a/1", capacity=10_000, connections=5_000)
 EMPTY = View(0, ())
@@ -29,11 +29,13 @@ def view(*rooms: int) -> View:
 
 
 def planned(config: Config, seen: View, count: int, within: float) -> list[tuple[float, str]]:
+    members = {member.id for member in seen.members} - {OWN.id}
     clients = [f"c{number}" for number in range(count)]
     found = departures(config, seen, OWN.id, clients, within, random.Random(1))
-    assert sorted(client for _, client in found) == sorted(clients), "each is told once"
-    assert [at for at, _ in found] == sorted(at for at, _ in found)
-    return found
+    assert sorted(each.client for each in found) == sorted(clients), "each is told once"
+    assert [each.at for each in found] == sorted(each.at for each in found)
+    assert {each.to for each in found} <= members | {""}, "nobody is sent back here"
+    return [(each.at, each.client) for each in found]
 
 
 @given(
@@ -76,3 +78,25 @@ def test_without_time_all_are_told_at_once() -> None:
 @pytest.mark.parametrize("strategy", ["redispatch", "spread", "successor", "standby"])
 def test_every_strategy_plans_a_drain(strategy: str) -> None:
     assert planned(configured(strategy=strategy), view(500, 500), 50, 30.0)
+
+
+def test_where_there_is_room_everybody_is_told_where_to_go() -> None:
+    clients = [f"c{number}" for number in range(100)]
+    found = departures(configured(), view(500, 500), OWN.id, clients, 60.0, random.Random(1))
+    assert {each.to for each in found} == {"n0/1", "n1/1"}
+
+
+@pytest.mark.parametrize(
+    ("others", "clients", "window"),
+    [(0, 1000, 10.0), (1, 1000, 10.0), (2, 1000, 5.0), (4, 10, 0.025), (1, 10**6, LONGEST_WINDOW)],
+)
+def test_clients_of_a_lost_node_are_back_when_the_others_could_take_them(
+    others: int, clients: int, window: float
+) -> None:
+    assert return_window(view(*[10_000] * others), OWN.id, clients, 100.0) == window
+
+
+def test_nodes_that_take_nobody_make_the_window_no_shorter() -> None:
+    drains = evolve(view(500, 500).members[1], is_accepting=False)
+    seen = View(2, (OWN, drains, view(500, 500).members[2]))
+    assert return_window(seen, OWN.id, 1000, 100.0) == 10.0

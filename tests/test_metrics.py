@@ -51,7 +51,7 @@ def test_counters_gauges_and_histograms_are_exposed() -> None:
     metrics.fanned_out([1, 5000], 0.004)
     facts = dict.fromkeys(
         ["connections", "authenticated", "sockets", "users", "subscriptions", "channels",
-         "queue_bytes", "slow_connections", "pending_fanouts"], 7,
+         "queue_bytes", "slow_connections", "pending_fanouts", "return_window_seconds"], 7,
     )
     metrics.observe(lambda: NodeStatistics(**facts))
     found = samples(metrics)

@@ -70,6 +70,7 @@ async def prepare_membership(
     sock, mesh = open_mesh_socket(config.cluster)
     record = NodeRecord(
         node=node_id, incarnation=1, name=name, listeners=tuple(listeners), mesh=mesh,
+        url=config.node.url,
         zone=config.cluster.zone, weight=config.cluster.weight,
         capacity=config.node.max_connections, version=wsmesh.__version__, started_at=time.time(),
     )

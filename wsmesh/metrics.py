@@ -58,6 +58,9 @@ class NodeStatistics:
     queue_bytes: int = gauge("Bytes waiting for slow clients.")
     slow_connections: int = gauge("Connections whose socket takes nothing at the moment.")
     pending_fanouts: int = gauge("Channels with a publication still on its way to subscribers.")
+    return_window_seconds: float = gauge(
+        "What the other nodes need to take all clients of this one."
+    )
 
 
 class Labelled:
@@ -97,6 +100,7 @@ class Metrics:
         self._rejections = Labelled()
         self._limits = Labelled()
         self._errors = Labelled()
+        self._sent_away = Labelled()
         self.fan_out = Histogram(RECEIVERS)
         self.delivery_seconds = Histogram(SECONDS)
         self.connect_seconds = Histogram(SECONDS)
@@ -140,6 +144,10 @@ class Metrics:
     def limit_hit(self, limit: str) -> None:
         """A limit of the configuration was reached."""
         self._limits.add(limit)
+
+    def count_sent_away(self, reason: str, *, is_closed: bool) -> None:
+        """A client was told to go elsewhere, or was closed where it could not be told."""
+        self._sent_away.add(reason, "closed" if is_closed else "moved")
 
     def command_error(self, code: int) -> None:
         """A command was answered with an error."""
@@ -215,6 +223,8 @@ class Metrics:
             ("handshakes_rejected", "Requests refused.", ("status", "reason"), self._rejections),
             ("limit_hits", "Limits of the configuration reached.", ("limit",), self._limits),
             ("client_command_errors", "Commands answered with an error.", ("code",), self._errors),
+            ("clients_sent_away", "Clients told to go elsewhere, or closed so that they do.",
+             ("reason", "how"), self._sent_away),
         ):
             family = CounterMetricFamily(f"wsmesh_{name}", text, labels=labels)
             for values, count in sorted(labelled.counts.items()):

@@ -33,6 +33,7 @@ from wsmesh.ingress.reception import Reception
 from wsmesh.ingress.tls import Certificate
 from wsmesh.memory import give_back_after_departures
 from wsmesh.metrics import Metrics
+from wsmesh.moving import Moves
 from wsmesh.observing import observe_cluster
 from wsmesh.runtime import gc_pauses, tune_gc, watch_loop_lag
 from wsmesh.security.addresses import TrustedProxies
@@ -54,6 +55,7 @@ from wsmesh.session.orders import FenceSession
 from wsmesh.session.peers import Alone
 from wsmesh.session.registry import Registry
 from wsmesh.session.revoking import follow_revocations
+from wsmesh.session.sending_away import keep_window_told
 from wsmesh.session.services import Services
 from wsmesh.session.session import Session
 from wsmesh.session.tenure import Tenures
@@ -142,6 +144,7 @@ async def open_node(config: Config) -> AsyncGenerator[Node]:
             timers=timers,
             metrics=metrics,
             node_id=node_id,
+            return_window=lambda: moves.window(),
             now=clock,
             wall=time.time,
             rng=rng,
@@ -150,6 +153,10 @@ async def open_node(config: Config) -> AsyncGenerator[Node]:
             services, registry, lambda: node.describe(), lambda: node.drain_asked.set()
         )
         operations = ServerOperations(services, clients)
+        moves = Moves(
+            config=lambda: node.config, registry=registry, metrics=metrics,
+            membership=None if joined is None else joined.membership,
+        )
         pump = Pump(fanout, config.batch.delay, metrics.count_sent)
         stack.callback(pump.close)
         stack.enter_context(gc_pauses(metrics))
@@ -184,7 +191,7 @@ async def open_node(config: Config) -> AsyncGenerator[Node]:
             metrics=metrics, registry=registry, reception=reception,
             store=storage.store, certificate=certificate, intake=intake,
             membership=None if joined is None else joined.membership,
-            lag=lambda: metrics.last_loop_lag,
+            lag=lambda: metrics.last_loop_lag, moves=moves,
         )
         metrics.observe(node.statistics)
         if joined is not None:
@@ -199,6 +206,7 @@ async def open_node(config: Config) -> AsyncGenerator[Node]:
         nursery.start_soon(storage.run)
         nursery.start_soon(tenures.run)
         nursery.start_soon(services.headcount.run)
+        nursery.start_soon(keep_window_told, services, registry)
         if storage.users is not None:
             nursery.start_soon(follow_revocations, storage.users, clients)
         nursery.start_soon(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import socket
 from collections.abc import Callable, Iterator
 
@@ -12,7 +11,6 @@ import trio
 from attrs import define, field
 
 import wsmesh
-from balancers.interface import View
 from wsmesh import logs
 from wsmesh.api.agent_check import Condition
 from wsmesh.cluster.health import Vitals, health_of, load_of
@@ -20,7 +18,6 @@ from wsmesh.cluster.membership import Membership
 from wsmesh.cluster.nodes import NodeState
 from wsmesh.cluster.verdicts import Duty
 from wsmesh.config.sections import Config
-from wsmesh.departures import departures
 from wsmesh.errors import StoreUnavailable
 from wsmesh.ingress import reloading
 from wsmesh.ingress.connection import Connection
@@ -31,11 +28,13 @@ from wsmesh.ingress.reception import Reception
 from wsmesh.ingress.tls import Certificate
 from wsmesh.memory import give_back
 from wsmesh.metrics import Metrics, NodeStatistics
+from wsmesh.moving import Moves
 from wsmesh.protocol import codes
 from wsmesh.protocol.control import Handover, Report
 from wsmesh.session.operations import ServerOperations
 from wsmesh.session.orders import NodeInfo
 from wsmesh.session.registry import Registry
+from wsmesh.session.sending_away import GRACE
 from wsmesh.session.session import Session
 from wsmesh.store.interface import Store
 
@@ -67,6 +66,7 @@ class Node:
     _membership: Membership | None
     _certificate: Certificate | None
     _intake: Intake
+    _moves: Moves
     _doors: list[Door] = field(factory=list)
     _lag: Callable[[], float]
     _control: ControlSocket | None = None
@@ -213,6 +213,7 @@ class Node:
             queue_bytes=doorway.queued_bytes,
             slow_connections=len(doorway.stalled),
             pending_fanouts=doorway.fanout.pending,
+            return_window_seconds=self._moves.window(),
         )
 
     async def reload(self, read: Callable[[], Config]) -> None:
@@ -233,9 +234,10 @@ class Node:
         give_back()
 
     async def drain(self, within: float) -> None:
-        """Stop accepting, tell every client to come back elsewhere, wait until they are gone.
+        """Stop accepting, send every client elsewhere, wait until they are gone.
 
-        They are told one after the other, at the rates of `[failover]`.
+        They are told one after the other, at the rates of `[failover]`; those that can move while
+        their connection still works get a moment for it.
 
         :param within: seconds; what is still open then is closed by leaving `open_node`.
         """
@@ -249,36 +251,15 @@ class Node:
         if self._membership is not None:
             self._membership.beat_now()
         with trio.move_on_after(within):
-            await self._send_away(within)
+            await self._moves.send_all(codes.SHUTDOWN, within, "drain")
+            with trio.move_on_after(GRACE):
+                while len(self._registry):
+                    await self._reception.doorway.wait_departure()
             for number in self._shut_down_all():
                 if number % DRAIN_BATCH == DRAIN_BATCH - 1:
                     await trio.lowlevel.checkpoint()
             while self._reception.doorway.connections:
                 await self._reception.doorway.wait_departure()
-
-    async def _send_away(self, within: float) -> None:
-        """Tell clients one after the other, as the failover strategy plans it."""
-        sessions = {session.client: session for session in self._registry}
-        if not sessions:
-            return
-        view, own = View(0, ()), ""
-        if self._membership is not None:
-            view, own = self._membership.view.for_balancers(), str(self._membership.identity)
-        began = trio.current_time()
-        try:
-            # Some hundredths of a second for ten thousand clients, which others should not wait.
-            planned = await trio.to_thread.run_sync(
-                departures, self.config, view, own, tuple(sessions), within, random.Random(),
-                abandon_on_cancel=True,
-            )
-        except Exception:
-            # Of a strategy that is somebody else's: then all are told at once.
-            log.exception("drain.not_planned", strategy=self.config.failover.strategy)
-            return
-        for after, client in planned:
-            await trio.sleep_until(began + after)
-            if not sessions[client].is_over:
-                sessions[client].end(codes.SHUTDOWN)
 
     def _shut_down_all(self) -> Iterator[int]:
         for number, source in enumerate(self._reception.doorway.pump.sources()):

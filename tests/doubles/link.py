@@ -93,10 +93,12 @@ class FakeNode:
             timers=Timers(clock),
             metrics=self.metrics,
             node_id="node-1",
+            return_window=lambda: self.return_window,
             now=clock,
             wall=lambda: START + clock() - began,
             rng=random.Random(2),
         )
+        self.return_window = 0.0
         self.drains: list[str] = []
         self.clients = LocalClients(
             self.services, self.registry,

@@ -22,9 +22,9 @@ def limits(**options):
     return LimitsSection(**plenty | options)
 
 
-def took(admission, address, now=10.0):
+def took(admission, address, now=10.0, *, is_returning=False):
     """Admit and open; the name of the limit that refused, or "" when taken."""
-    refusal = admission.admit(address, now)
+    refusal = admission.admit(address, now, is_returning=is_returning)
     if refusal is not None:
         return refusal.limit
     admission.opened(address)
@@ -114,8 +114,9 @@ def test_one_flooding_address_leaves_the_accept_rate_to_others():
     )
     flood = Counter(took(admission, "203.0.113.1") for _ in range(1000))
     assert flood == {"": 5, "connects_per_ip": 995}
-    assert [took(admission, f"10.0.0.{n}") for n in range(95)] == [""] * 95
-    assert took(admission, "10.0.1.1") == "accept_rate"
+    assert [took(admission, f"10.0.0.{n}") for n in range(70)] == [""] * 70
+    assert took(admission, "10.0.1.1") == "accept_rate", "the last quarter is not for new ones"
+    assert took(admission, "10.0.1.1", is_returning=True) == ""
 
 
 def test_what_was_never_opened_cannot_be_closed_or_authenticated():
@@ -172,14 +173,14 @@ class AdmissionAgainstModel(RuleBasedStateMachine):
             max_connections=8,
         )  # fmt: skip
 
-    def takes(self, name, rate, burst):
+    def takes(self, name, rate, burst, kept=0):
         level, at = self.buckets.get(name, (burst + SLACK, self.now))
         level = min(burst + SLACK, level + (self.now - at) * rate)
-        admitted = level >= 1.0
+        admitted = level >= 1.0 + kept
         self.buckets[name] = (level - admitted, self.now)
         return admitted
 
-    def expected(self, address):
+    def expected(self, address, is_returning):
         key = address.removeprefix("::ffff:")
         if len(self.open) >= 8:
             return "max_connections"
@@ -190,12 +191,14 @@ class AdmissionAgainstModel(RuleBasedStateMachine):
                 return "connects_per_ip"
         if sum(not done for _, done in self.open) >= 4:
             return "unauthenticated_share"
-        return "" if self.takes("node", 2.0, 5) else "accept_rate"
+        kept = 0 if is_returning else 1
+        return "" if self.takes("node", 2.0, 5, kept) else "accept_rate"
 
-    @rule(address=addresses)
-    def connects(self, address):
-        expected = self.expected(address)
-        assert took(self.admission, address, self.now) == expected
+    @rule(address=addresses, is_returning=st.booleans())
+    def connects(self, address, is_returning):
+        expected = self.expected(address, is_returning)
+        found = took(self.admission, address, self.now, is_returning=is_returning)
+        assert found == expected
         if not expected:
             self.open.append((address.removeprefix("::ffff:"), False))
 

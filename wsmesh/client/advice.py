@@ -13,6 +13,7 @@ from attrs import frozen
 
 from wsmesh.protocol.codes import may_return
 from wsmesh.protocol.messages import ErrorObject
+from wsmesh.protocol.resume import RETRY_AFTER_MS
 
 # Codes of the client itself; the protocol leaves those below 100 to implementations.
 CLOSED_BY_USER = 0
@@ -40,6 +41,7 @@ class Ending:
 
     :param terminal: coming back would not help.
     :param retry_after: seconds the server asked to stay away, 0 when it did not.
+    :param is_slot: `retry_after` is this client's own moment, nobody else's.
     :param stale_token: the next attempt needs a new connection token.
     """
 
@@ -47,6 +49,7 @@ class Ending:
     reason: str
     terminal: bool = False
     retry_after: float = 0.0
+    is_slot: bool = False
     stale_token: bool = False
 
 
@@ -74,11 +77,14 @@ def of_rejection(status: int, headers: Iterable[tuple[bytes, bytes]], now: float
 
     :param now: seconds since the epoch, to understand a date in `Retry-After`.
     """
-    advice = 0.0
-    for name, value in headers:
-        if name.lower() == b"retry-after":
-            advice = retry_after(value, now)
-    return Ending(TRANSPORT_CLOSED, f"handshake answered HTTP {status}", retry_after=advice)
+    known = {name.lower(): value for name, value in headers}
+    reason = f"handshake answered HTTP {status}"
+    slot = known.get(RETRY_AFTER_MS.encode(), b"").strip()
+    if slot.isdigit():
+        advice = min(int(slot[:9]) / 1000, LONGEST_ADVICE)
+        return Ending(TRANSPORT_CLOSED, reason, retry_after=advice, is_slot=True)
+    advice = retry_after(known.get(b"retry-after", b""), now)
+    return Ending(TRANSPORT_CLOSED, reason, retry_after=advice)
 
 
 def retry_after(value: bytes, now: float) -> float:

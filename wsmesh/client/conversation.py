@@ -10,7 +10,7 @@ from __future__ import annotations
 from attrs import define, field, frozen
 
 from wsmesh.client import advice
-from wsmesh.client.advice import Ending
+from wsmesh.client.advice import LONGEST_ADVICE, Ending
 from wsmesh.client.events import SubscriptionEvent
 from wsmesh.client.track import Track
 from wsmesh.protocol.messages import (
@@ -23,6 +23,10 @@ from wsmesh.protocol.messages import (
     SubscribeResult,
     Unsubscribe,
 )
+from wsmesh.protocol.resume import Reconnect
+
+SENT_AWAY = (3001, "sent elsewhere")
+"""What a move is told with to who observes the client."""
 
 
 @define(eq=False)
@@ -98,10 +102,23 @@ class Lease:
 
 
 @frozen
+class Window:
+    """The first attempt after a lost connection comes within this many seconds."""
+
+    seconds: float
+
+
+@frozen
 class Move:
-    """The server wants the client elsewhere, while this connection still works."""
+    """The server wants the client elsewhere, while this connection still works.
+
+    The others are those of `wsmesh.protocol.resume.Reconnect`.
+    """
 
     ending: Ending
+    after: float = 0.0
+    url: str = ""
+    ticket: str = ""
 
 
 @frozen
@@ -112,7 +129,8 @@ class Hangup:
 
 
 Effect = (
-    Welcome | Answer | Deliver | DeliverMessage | Pong | Leave | Resubscribe | Lease | Move | Hangup
+    Welcome | Answer | Deliver | DeliverMessage | Pong | Leave | Resubscribe | Lease | Window
+    | Move | Hangup
 )
 
 
@@ -243,6 +261,8 @@ class Conversation:
             return [Hangup(ending)] if ending.terminal else [Move(ending)]
         if push.refresh is not None:
             return [_lease(push.refresh.expires, push.refresh.ttl)]
+        if push.reconnect is not None:
+            return _reconnect(push.reconnect)
         return []
 
     def _of_channel(self, push: Push) -> list[Effect]:
@@ -267,6 +287,13 @@ class Conversation:
         track.feed = None
         track.forced += 1
         return [Resubscribe(track)]
+
+
+def _reconnect(push: Reconnect) -> list[Effect]:
+    if push.after is None:
+        return [Window(push.window)]
+    ending = advice.of_close(*SENT_AWAY)
+    return [Move(ending, min(max(0.0, push.after), LONGEST_ADVICE), push.url, push.ticket)]
 
 
 def _lease(expires: bool, ttl: int) -> Lease:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import trio
 from attrs import define, field
 
-from wsmesh.client.advice import Ending
+from wsmesh.client.advice import LONGEST_ADVICE, Ending
 from wsmesh.client.bell import Bell
 from wsmesh.client.buffer import Buffer
 from wsmesh.client.conversation import Registry
@@ -15,6 +15,7 @@ from wsmesh.client.link import Link
 from wsmesh.client.options import Options
 from wsmesh.client.reader import Reader
 from wsmesh.client.track import Track
+from wsmesh.client.urls import at_node
 from wsmesh.protocol.messages import Command, ConnectResult, Message, UnsubscribeRequest
 from wsmesh.protocol.resume import Resume
 
@@ -26,10 +27,14 @@ class MoveOrder:
     :param url: where to, None: the same address again.
     :param failure: why it did not happen.
     :param is_advised: the server wants it, so one failed attempt is not the end of it.
+    :param at: when, for what is advised; trio's clock.
+    :param ticket: to be shown there.
     """
 
     url: str | None = None
     is_advised: bool = False
+    at: float = 0.0
+    ticket: str = ""
     failure: Ending | None = None
     done: trio.Event = field(factory=trio.Event)
 
@@ -42,6 +47,8 @@ class Core:
     :param token: the connection token, empty when one must be fetched (or none is used).
     :param link: the connection that requests use, None while there is none.
     :param resume: what the server gave us to continue our session with.
+    :param window: seconds within which the first attempt after a lost connection comes; 0: the
+        server did not say.
     :param retired: connections that are being replaced and still deliver.
     """
 
@@ -54,6 +61,7 @@ class Core:
     messages: Buffer[bytes] = field(factory=Buffer)
     link: Link | None = None
     resume: Resume | None = None
+    window: float = 0.0
     retired: list[Link] = field(factory=list)
     order: MoveOrder | None = None
     bell: Bell = field(factory=Bell)
@@ -90,6 +98,11 @@ class Core:
         """Keep what the server gave us to continue the session with."""
         given = result.resume
         self.resume = None if given is None else Resume(given.session, given.secret)
+        self.widen(0.0 if given is None else given.window)
+
+    def widen(self, window: float) -> None:
+        """Take over how many seconds the server wants clients to come back in."""
+        self.window = min(max(0.0, window), LONGEST_ADVICE)
 
     def abandon(self, link: Link) -> None:
         """Forget a connection that ended."""
@@ -168,11 +181,16 @@ class Core:
         if self.link is not None and track.is_wanted:
             self.link.want(track)
 
-    def advise_move(self, ending: Ending) -> None:
-        """The server wants the client elsewhere."""
+    def advise_move(
+        self, ending: Ending, *, after: float = 0.0, url: str = "", ticket: str = ""
+    ) -> None:
+        """The server wants the client elsewhere, `after` seconds from now."""
         self.last_failure = ending.reason
         if ending.stale_token and self.options.get_token is not None:
             self.token = ""
         if self.order is None:
-            self.order = MoveOrder(is_advised=True)
+            self.order = MoveOrder(
+                url=at_node(self.url, url) if url else None, is_advised=True,
+                at=trio.current_time() + after, ticket=ticket,
+            )
             self.bell.ring()

@@ -22,6 +22,7 @@ from wsmesh.client.conversation import (
     Pong,
     Resubscribe,
     Welcome,
+    Window,
 )
 from wsmesh.client.core import Core
 from wsmesh.client.dial import open_websocket
@@ -31,20 +32,23 @@ from wsmesh.client.subscriber import subscribe_wanted
 from wsmesh.client.token import connection_token, refresh_connection
 from wsmesh.errors import ProtocolViolation
 from wsmesh.protocol.messages import Command, ConnectRequest
-from wsmesh.protocol.resume import RESUMING
+from wsmesh.protocol.resume import RESUMING, TICKET
 
 
 async def run_link(
-    core: Core, url: str, *, task_status: trio.TaskStatus[Link] = trio.TASK_STATUS_IGNORED
+    core: Core, url: str, ticket: str = "", *,
+    task_status: trio.TaskStatus[Link] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Run a connection to `url` from its first byte to its last.
 
     Reports the link once `connect` was answered, or the attempt failed (then `link.ending` is set).
+
+    :param ticket: to be shown to the gateway.
     """
     link = Link(url=url, conversation=Conversation(core.registry))
     try:
         with link.scope:
-            await _converse(core, link, task_status)
+            await _converse(core, link, ticket, task_status)
     except* AttemptFailed as failures:
         link.end(_first(failures).ending)
     finally:
@@ -62,15 +66,19 @@ def _first(failures: BaseExceptionGroup[AttemptFailed]) -> AttemptFailed:
     return failure
 
 
-async def _converse(core: Core, link: Link, task_status: trio.TaskStatus[Link]) -> None:
+async def _converse(
+    core: Core, link: Link, ticket: str, task_status: trio.TaskStatus[Link]
+) -> None:
     options = core.options
     token = await connection_token(core)
     resume = core.resumption()
     hello = ConnectRequest(
         token=token, data=options.data, name=options.name, version=options.version, resume=resume,
     )
-    # A gateway lets those that come back go ahead of those that are new.
+    # Those that come back are let in ahead of those that are new.
     returning = {RESUMING: "1"} if resume is not None and resume.session else {}
+    if ticket:
+        returning |= {RESUMING: "1", TICKET: ticket}
     async with (
         open_websocket(
             link.url,
@@ -133,8 +141,10 @@ def carry_out(core: Core, link: Link, effect: Effect) -> None:
             core.leave(track)
         case Resubscribe(track):
             link.want(track)
-        case Move(ending):
+        case Window(seconds):
+            core.widen(seconds)
+        case Move(ending, after, url, ticket):
             if link is core.link:
-                core.advise_move(ending)
+                core.advise_move(ending, after=after, url=url, ticket=ticket)
         case Hangup(ending):
             link.end(ending)

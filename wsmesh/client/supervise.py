@@ -6,7 +6,7 @@ import trio
 
 from wsmesh.client import advice
 from wsmesh.client.advice import Ending
-from wsmesh.client.core import Core
+from wsmesh.client.core import Core, MoveOrder
 from wsmesh.client.events import Connected, Connecting
 from wsmesh.client.link import Link
 from wsmesh.client.serve import run_link
@@ -31,10 +31,26 @@ async def _come_back(core: Core, links: trio.Nursery, ending: Ending) -> Link | 
     if ending.terminal or core.is_closing:
         return ending
     _note(core, ending)
-    delay = core.options.backoff.delay(0, core.options.uniform, at_least=ending.retry_after)
+    delay = _first_delay(core, ending)
     core.options.observe(Connecting(code=ending.code, reason=ending.reason, delay=delay))
     await _pause(core, delay)
     return await _establish(core, links, None)
+
+
+def _first_delay(core: Core, ending: Ending) -> float:
+    """Return the seconds before the first attempt: what the server says, if it says anything."""
+    options, order = core.options, core.order
+    if order is not None and order.is_advised:
+        return max(0.0, order.at - trio.current_time())
+    if core.window and not ending.retry_after:
+        return options.uniform(0.0, core.window)
+    return _delay(core, 0, ending)
+
+
+def _delay(core: Core, attempt: int, ending: Ending) -> float:
+    if ending.is_slot:
+        return ending.retry_after
+    return core.options.backoff.delay(attempt, core.options.uniform, at_least=ending.retry_after)
 
 
 async def _establish(core: Core, links: trio.Nursery, old: Link | None) -> Link | Ending:
@@ -54,12 +70,9 @@ async def _establish(core: Core, links: trio.Nursery, old: Link | None) -> Link 
         if old is not None and old.ending is not None and old.ending.terminal:
             return old.ending
         _note(core, ending)
-        if attempt == 0 and ending.stale_token:
-            delay = 0.0  # nothing is wrong with the server, only with our token
-        else:
-            delay = core.options.backoff.delay(
-                attempt, core.options.uniform, at_least=ending.retry_after
-            )
+        # With a stale token nothing is wrong with the server.
+        is_sound = attempt == 0 and ending.stale_token
+        delay = 0.0 if is_sound else _delay(core, attempt, ending)
         core.options.observe(Connecting(code=ending.code, reason=ending.reason, delay=delay))
         await _pause(core, delay)
         attempt += 1
@@ -70,13 +83,15 @@ async def _attempt(core: Core, links: trio.Nursery) -> Link:
     order = core.order
     url = await _target(core) if order is None or order.url is None else order.url
     moved = core.link is not None
-    link: Link = await links.start(run_link, core, url)
+    link: Link = await links.start(run_link, core, url, "" if order is None else order.ticket)
     if order is not None:
         order.failure = link.ending
         order.done.set()
         core.order = None
     if link.ending is None and link.result is not None:
-        core.url = url
+        if order is None or not order.is_advised:
+            # A single node that the server named is no place to come back to.
+            core.url = url
         core.last_failure = ""
         if core.options.placement is not None:
             core.options.placement.arrived()
@@ -107,6 +122,8 @@ async def _pause(core: Core, delay: float) -> None:
 async def _move(core: Core, links: trio.Nursery, old: Link) -> Link | Ending:
     """Make before break: connect, subscribe with recovery there, then let the old one go."""
     assert core.order is not None
+    if core.order.is_advised and not await _is_due(core, core.order, old):
+        return old
     new = await (_establish(core, links, old) if core.order.is_advised else _attempt(core, links))
     if isinstance(new, Ending):
         return new
@@ -114,6 +131,15 @@ async def _move(core: Core, links: trio.Nursery, old: Link) -> Link | Ending:
         return old
     links.start_soon(_retire, core, old, new)
     return new
+
+
+async def _is_due(core: Core, order: MoveOrder, old: Link) -> bool:
+    """Wait until an advised move is due; False: something else came first."""
+    with trio.move_on_at(order.at):
+        while core.order is order and old.ending is None:
+            await core.bell.wait()
+        return False
+    return True
 
 
 async def _retire(core: Core, old: Link, new: Link) -> None:

@@ -58,6 +58,14 @@ def peers_of(view: View) -> dict[str, Peer]:
     return found
 
 
+async def shared_secret(registry: NodeRegistry) -> bytes:
+    """Return the secret of a cluster that configures none; who asks first proposes it.
+
+    :raises StoreUnavailable: there is no store to ask.
+    """
+    return await registry.shared_secret(os.urandom(SECRET_BYTES).hex().encode())
+
+
 async def agree_on_terms(
     node: NodeSection, section: ClusterSection, registry: NodeRegistry
 ) -> Terms:
@@ -66,9 +74,7 @@ async def agree_on_terms(
     :raises ConfigError: a TLS file cannot be used.
     :raises StoreUnavailable: there is no secret yet and no store to ask for one.
     """
-    secret = section.secret.value.encode()
-    if not secret:
-        secret = await registry.shared_secret(os.urandom(SECRET_BYTES).hex().encode())
+    secret = section.secret.value.encode() or await shared_secret(registry)
     server_tls, client_tls = _tls(section)
     return Terms(
         beat=node.heartbeat_interval,

@@ -61,6 +61,7 @@ class NodeRecord(Struct, frozen=True, kw_only=True):
 
     :param name: for people.
     :param listeners: addresses for clients, `HOST:PORT`.
+    :param url: `ws://HOST:PORT` under which clients reach this node itself; empty: there is none.
     :param mesh: address of its mesh listener, `HOST:PORT`; empty: it has none.
     :param zone: where it runs.
     :param weight: its share of clients relative to others; 0 takes it out.
@@ -78,6 +79,7 @@ class NodeRecord(Struct, frozen=True, kw_only=True):
     incarnation: Annotated[int, Meta(ge=0, le=2**63 - 1)]
     name: str = ""
     listeners: tuple[str, ...] = ()
+    url: str = ""
     mesh: str = ""
     zone: str = ""
     weight: Annotated[float, Meta(ge=0, le=1e6)] = 1.0

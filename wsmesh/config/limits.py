@@ -134,7 +134,8 @@ class LimitsSection:
         validator=at_least(1),
     )
     accept_burst: int = option(
-        3000, "New connections of this node in a burst.", validator=at_least(1)
+        3000, "New connections of this node in a burst; a quarter is for clients that come back.",
+        validator=at_least(1),
     )
     unauthenticated_share: float = option(
         0.5, "Share of max_connections that may be open without having connected.",

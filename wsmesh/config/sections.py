@@ -22,7 +22,16 @@ from wsmesh.config.gateway import GatewaySection
 from wsmesh.config.limits import BatchSection, CompressionSection, LimitsSection, ProxySection
 from wsmesh.config.redis import RedisSection
 from wsmesh.config.supervisor import SupervisorSection
-from wsmesh.config.values import Seconds, Secret, Table, at_least, one_of, option, within
+from wsmesh.config.values import (
+    Seconds,
+    Secret,
+    Table,
+    NodeURL,
+    at_least,
+    one_of,
+    option,
+    within,
+)
 
 __all__ = [
     "AppSection",
@@ -59,6 +68,11 @@ class NodeSection:
     """`[node]`: this process and its place in the cluster."""
 
     name: str = option("", "Name shown to operators; empty: host name and process id.")
+    url: str = option(
+        "", "ws://HOST:PORT under which clients reach this very node, told to those that another "
+        "node sends here; empty: they come through the gateway, which knows by their ticket.",
+        validator=NodeURL(),
+    )
     max_connections: int = option(
         10_000, "Clients this node accepts; further ones get 503.", validator=at_least(1)
     )

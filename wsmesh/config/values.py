@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any, NewType
+from urllib.parse import urlsplit
 
 import attrs
 
@@ -85,6 +86,27 @@ class Within:
         """Return what is allowed, in the units of an option of type `kind`."""
         low = in_units(self.low, kind)
         return f"at least {low}" if self.high is None else f"{low} to {in_units(self.high, kind)}"
+
+
+@attrs.frozen
+class NodeURL:
+    """Validator: a string is empty, or `ws://HOST[:PORT]`, or `wss:`, without more."""
+
+    def __call__(self, _: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+        """Raise ValueError, saying what was expected, for a value that does not fit."""
+        if not value:
+            return
+        try:
+            parts = urlsplit(value)
+            is_one = parts.scheme in ("ws", "wss") and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            is_one = False
+        if not is_one or parts.path not in ("", "/") or parts.query or parts.fragment:
+            raise ValueError(f"expected {self.rule(attribute.type)}, found {quoted(value)}")
+
+    def rule(self, _: object) -> str:
+        """Return what is allowed."""
+        return "ws://HOST:PORT or wss://HOST:PORT"
 
 
 @attrs.frozen

@@ -22,11 +22,13 @@ class Claim:
     :ivar key: what it is placed by, None: by nothing.
     :ivar is_returning: it was here before.
     :ivar headers: fields for the answer to its upgrade.
+    :ivar target: id of the member that it was sent to, empty: it was not.
     """
 
     key: bytes | None
     is_returning: bool = False
     headers: tuple[tuple[str, str], ...] = ()
+    target: str = ""
 
 
 class Affinity:

@@ -120,7 +120,7 @@ class Arrival:
         desk, client = self._desk, self._client
         key = desk.placing.hashed(claim.key)
         while len(client.tried) < desk.config.gateway.attempts:
-            attempt = desk.placing.attempt(key, client.tried)
+            attempt = desk.placing.attempt(key, client.tried, claim.target)
             if attempt is None:
                 break
             way = hand_over if attempt.route.control else connect

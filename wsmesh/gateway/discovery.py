@@ -1,4 +1,4 @@
-"""Reads the nodes of the registry for a gateway, which is no member of the cluster itself."""
+"""Reads nodes and secret of the registry for a gateway, which is no member of the cluster."""
 
 from __future__ import annotations
 
@@ -7,24 +7,27 @@ import random
 import structlog
 import trio
 
+from wsmesh.cluster.joining import shared_secret
 from wsmesh.cluster.registry import NodeRegistry
 from wsmesh.cluster.view import View
 from wsmesh.config.sections import Config
 from wsmesh.errors import StoreUnavailable
-from wsmesh.gateway.fleet import Fleet
+from wsmesh.gateway.desk import Desk
 from wsmesh.store.redis.client import open_redis
 
 log = structlog.get_logger("wsmesh.gateway")
 
 
-async def read_registry(config: Config, fleet: Fleet, rng: random.Random) -> None:
-    """Keep the fleet informed until cancelled. Without Redis the last known nodes stay."""
+async def read_registry(config: Config, desk: Desk, rng: random.Random) -> None:
+    """Keep the desk informed until cancelled. Without Redis the last known nodes stay."""
     async with open_redis(config.redis, rng=rng, name="wsmesh-gateway") as redis:
         registry = NodeRegistry(redis, config.redis.prefix)
         is_reached = True
         while True:
             try:
                 roll = await registry.read()
+                if not desk.secret:
+                    desk.secret = await shared_secret(registry)
             except StoreUnavailable as error:
                 if is_reached:
                     log.warning("gateway.no_registry", error=str(error))
@@ -38,5 +41,5 @@ async def read_registry(config: Config, fleet: Fleet, rng: random.Random) -> Non
                     str(each.record.identity) for each in roll.listing.nodes if each.lease > 0
                 }
                 members = view.for_balancers().members
-                fleet.listed(member for member in members if member.id in alive)
+                desk.placing.fleet.listed(member for member in members if member.id in alive)
             await trio.sleep(config.gateway.refresh_interval)

@@ -71,7 +71,7 @@ class Express:
         client.claim = claim = desk.claim(client)
         if not desk.turnstile.enter_at_once():
             return False
-        attempt = desk.placing.attempt(desk.placing.hashed(claim.key))
+        attempt = desk.placing.attempt(desk.placing.hashed(claim.key), target=claim.target)
         if attempt is None or not attempt.route.control:
             return self._stop(attempt)
         link = desk.links.get(attempt.route.control)

@@ -162,7 +162,7 @@ async def open_gateway(config: Config) -> AsyncGenerator[Gateway]:
             config, metrics, lambda key: placing.ranked(placing.hashed(key)),
             lambda: gateway.closed(),
         ),
-        metrics=metrics, clock=clock,
+        metrics=metrics, secret=config.cluster.secret.value.encode(), clock=clock,
     )
     express = Express(desk)
     async with AsyncExitStack() as stack:
@@ -185,7 +185,7 @@ async def open_gateway(config: Config) -> AsyncGenerator[Gateway]:
         if certificate is not None:
             nursery.start_soon(certificate.watch)
         if config.redis.url and config.redis.url != EMBEDDED:
-            nursery.start_soon(read_registry, config, fleet, rng)
+            nursery.start_soon(read_registry, config, desk, rng)
         if section.control:
             control = ControlSocket(
                 open_control(section.control, "gateway.control"), gateway.report

@@ -39,16 +39,24 @@ class Placing:
         """Return the members that a client would be placed on, in order of preference."""
         return list(self.balancer.rank(key, self.fleet.view(self.clock())))
 
-    def attempt(self, key: int, tried: Set[str] = frozenset()) -> Attempt | None:
+    def attempt(
+        self, key: int, tried: Set[str] = frozenset(), target: str = ""
+    ) -> Attempt | None:
         """Pick the first member in rank that was not tried; None: there is none.
 
         It counts as having the client from now on, so that a burst does not all go there; what
         became of it must be told to the attempt.
+
+        :param target: member that has a place for it; where it is not eligible, rank decides.
         """
         balancer = self.balancer
         now = self.clock()
         view = self.fleet.view(now)
-        if tried:
+        wanted = view.by_id.get(target) if target and target not in tried else None
+        is_wanted = wanted is not None and wanted.is_eligible
+        if is_wanted:
+            member = wanted
+        elif tried:
             ranked = balancer.rank(key, view)
             member = next((each for each in ranked if each.id not in tried), None)
         else:
@@ -57,7 +65,8 @@ class Placing:
         if member is None or route is None:
             return None
         balancer.opened(member.id)
-        return Attempt(member.id, route, key, self, balancer, now, is_first=not tried)
+        is_first = not (tried or is_wanted)
+        return Attempt(member.id, route, key, self, balancer, now, is_first=is_first)
 
 
 @define(eq=False)

@@ -14,6 +14,7 @@ from wsmesh.ingress.phase import Job
 from wsmesh.ingress.reception import Reception
 from wsmesh.ingress.websocket_phase import WebSocketPhase
 from wsmesh.protocol.codec import Form
+from wsmesh.protocol.resume import RESUMING, RETRY_AFTER_MS
 from wsmesh.security.addresses import client_address
 from wsmesh.security.admission import Refusal
 from wsmesh.session.bare import join_bare, publish_bare
@@ -169,10 +170,12 @@ class HTTPPhase:
     def _refusal(self, request: Request) -> Refusal | None:
         """Cheap checks first: node, address, then origin."""
         reception = self._reception
+        admission, now = reception.doorway.admission, reception.services.now()
         if not reception.is_open:
-            return Refusal(503, "node is shutting down", "", 1.0)
-        now = reception.services.now()
-        refusal = reception.doorway.admission.admit(self._connection.address, now)
+            return admission.turned_away(now, "node is shutting down", "", 0.0)
+        refusal = admission.admit(
+            self._connection.address, now, is_returning=request.header(RESUMING) is not None
+        )
         if refusal is not None:
             return refusal
         origins = request.header_values("origin")
@@ -194,8 +197,11 @@ class HTTPPhase:
         )
         refusal = self._refusal(request)
         if refusal is not None:
-            after = str(max(1, ceil(refusal.retry_after)))
-            headers = (("Retry-After", after),) if refusal.retry_after else ()
+            headers = []
+            if refusal.retry_after:
+                headers.append(("Retry-After", str(max(1, ceil(refusal.retry_after)))))
+            if refusal.is_turn:
+                headers.append((RETRY_AFTER_MS, str(ceil(1000 * refusal.retry_after))))
             raise BadRequest(refusal.status, refusal.reason, refusal.limit, headers)
         connection.alarm(0, self._took_too_long)
         reception.doorway.admission.opened(connection.address)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from wsmesh.protocol.resume import Resume, Resumption
+from wsmesh.protocol.resume import Reconnect, Resume, Resumption
 
 
 class ErrorObject(msgspec.Struct, omit_defaults=True):
@@ -305,6 +305,7 @@ class Push(msgspec.Struct, omit_defaults=True):
     connect: ConnectResult | None = None
     disconnect: DisconnectPush | None = None
     refresh: RefreshPush | None = None
+    reconnect: Reconnect | None = None
 
 
 class Reply(msgspec.Struct, omit_defaults=True):

@@ -10,10 +10,13 @@ from attrs import frozen
 
 from wsmesh.config.sections import LimitsSection
 from wsmesh.security.addresses import is_local, network_of
-from wsmesh.security.rate import GCRA, Rate, RateLimiter
+from wsmesh.security.rate import GCRA, Rate, RateLimiter, Turns
 
 RETRY_WHEN_FULL = 5.0
 """Seconds after which to come back when connections must end first: nobody knows when."""
+
+RETURNING_SHARE = 4
+"""One of so many places of a burst is only for clients that continue a session."""
 
 RETRY_WHEN_CROWDED = 1.0
 """Seconds after which to come back when others only have to finish connecting."""
@@ -26,12 +29,14 @@ class Refusal:
     :param status: of the HTTP answer: 503 the node's fault, 429 the client's (RFC 6585).
     :param limit: name of the limit, for `wsmesh_limit_hits_total`.
     :param retry_after: seconds.
+    :param is_turn: `retry_after` is this client's own moment.
     """
 
     status: int
     reason: str
     limit: str
     retry_after: float
+    is_turn: bool = False
 
 
 class Admission:
@@ -45,6 +50,7 @@ class Admission:
         self._max_connections = max_connections
         self._accepts = GCRA(Rate(limits.accept_rate, limits.accept_burst))
         self._connects = RateLimiter(limits.connects_per_ip, limits.connects_per_ip_burst)
+        self._turns = Turns()
         self._limits = limits
         self._take_over(limits)
         self._open: dict[str, int] = {}
@@ -67,6 +73,7 @@ class Admission:
         self._max_unauthenticated = max(1, int(share))
         self._max_per_address = limits.max_connections_per_ip
         self._exempts_local = limits.loopback_exempt
+        self._reserve = limits.accept_burst // RETURNING_SHARE / limits.accept_rate
 
     @property
     def connections(self) -> int:
@@ -87,25 +94,36 @@ class Admission:
         """Open connections of an address (IPv6: of its /64)."""
         return self._open.get(network_of(address), 0)
 
-    def admit(self, address: str, now: float) -> Refusal | None:
+    def admit(self, address: str, now: float, *, is_returning: bool = False) -> Refusal | None:
         """Decide on a new connection; None takes it. O(1).
 
         :param address: of the client, "" on a Unix socket.
+        :param is_returning: it says that it continues a session.
         """
         if self._connections >= self._max_connections:
-            return Refusal(503, "too many connections", "max_connections", RETRY_WHEN_FULL)
+            return self.turned_away(
+                now, "too many connections", "max_connections", RETRY_WHEN_FULL
+            )
         if not (self._exempts_local and is_local(address)):
             refusal = self._admit_address(network_of(address), now)
             if refusal is not None:
                 return refusal
         if self._unauthenticated >= self._max_unauthenticated:
-            return Refusal(
-                503, "too many clients connecting", "unauthenticated_share", RETRY_WHEN_CROWDED
+            return self.turned_away(
+                now, "too many clients connecting", "unauthenticated_share", RETRY_WHEN_CROWDED
             )
-        wait = self._accepts.admit(now)
+        wait = self._accepts.admit(now, 0.0 if is_returning else self._reserve)
         if wait > 0.0:
-            return Refusal(503, "too many new connections", "accept_rate", wait)
+            return self.turned_away(now, "too many new connections", "accept_rate", wait)
         return None
+
+    def turned_away(self, now: float, reason: str, limit: str, wait: float) -> Refusal:
+        """Return a refusal that is the node's fault, with a moment to come back.
+
+        :param wait: seconds before which it makes no sense.
+        """
+        after = self._turns.take(now, wait, self._accepts.rate.interval)
+        return Refusal(503, reason, limit, after, is_turn=True)
 
     def _admit_address(self, network: str, now: float) -> Refusal | None:
         if self._open.get(network, 0) >= self._max_per_address:

@@ -64,18 +64,43 @@ class GCRA:
         self.rate = rate
         self.tat = 0.0
 
-    def admit(self, now: float) -> float:
-        """Count an event: 0.0 when admitted, else the seconds to wait, and nothing is counted."""
+    def admit(self, now: float, reserve: float = 0.0) -> float:
+        """Count an event: 0.0 when admitted, else the seconds to wait, and nothing is counted.
+
+        :param reserve: seconds of the burst that are kept for other events.
+        """
         rate = self.rate
         tat = self.tat
         if tat <= now:
             self.tat = now + rate.interval
             return 0.0
-        wait = tat - now - rate.tolerance
+        wait = tat - now - rate.tolerance + reserve
         if wait > 0.0:
             return wait
         self.tat = tat + rate.interval
         return 0.0
+
+
+class Turns:
+    """Moments for those who could not be admitted: one each, so that they do not come together.
+
+    :param longest: seconds that nobody is told to wait beyond; those after it share the last turn.
+    """
+
+    __slots__ = ("_longest", "_promised")
+
+    def __init__(self, longest: float = 30.0) -> None:
+        self._longest = longest
+        self._promised = 0.0
+
+    def take(self, now: float, wait: float, interval: float) -> float:
+        """Return in how many seconds somebody may come.
+
+        :param wait: seconds before which nobody can be admitted.
+        :param interval: seconds between two of them.
+        """
+        self._promised = min(max(self._promised + interval, now + wait), now + self._longest)
+        return self._promised - now
 
 
 class RateLimiter:

@@ -212,11 +212,13 @@ async def _resume(
         if resumed is not None:
             session.tenure, secret, claim = resumed
             session.session_id = asked.session
-            return Resumption(asked.session, secret, True), claim.entry.record.subscriptions
+            resumption = Resumption(asked.session, secret, True, session.services.return_window())
+            return resumption, claim.entry.record.subscriptions
         session.services.metrics.limit_hit("resume_denied")
     session.tenure, secret = tenures.begin(session)
     session.session_id = session.tenure.name
-    return Resumption(session.tenure.name, secret), {}
+    window = session.services.return_window()
+    return Resumption(session.tenure.name, secret, window=window), {}
 
 
 def _admit(

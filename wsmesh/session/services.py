@@ -32,6 +32,7 @@ class Services:
     reloaded (`wsmesh.ingress.reloading`), so keep none of them.
 
     :param users: what nodes share of users; None on a node alone.
+    :param return_window: seconds that all clients of this node need to come back elsewhere.
     :param now: seconds, monotonic; for intervals.
     :param wall: Unix time; only for what tokens say.
     """
@@ -53,6 +54,7 @@ class Services:
     timers: Timers
     metrics: Metrics
     node_id: str
+    return_window: Callable[[], float]
     now: Callable[[], float]
     wall: Callable[[], float]
     rng: random.Random
