@@ -9,10 +9,10 @@ import random
 from collections.abc import Sequence
 from typing import Literal
 
-from attrs import frozen, validators
+from attrs import frozen
 
 from balancers.interface import Clock, Member, View
-from balancers.options import option
+from balancers.options import one_of, option
 from balancers.tally import Tally
 
 
@@ -71,7 +71,7 @@ class FirstSpec:
         "id",
         'Who is filled first: the lowest "id", or the "oldest", which this balancer has known '
         "longest.",
-        check=validators.in_(("id", "oldest")),
+        check=one_of("id", "oldest"),
     )
 
     def build(self, rng: random.Random, clock: Clock) -> First:

@@ -26,6 +26,17 @@ def within(least: float, most: float = inf, *, above: bool = False) -> Check:
     return check
 
 
+def one_of(*choices: str) -> Check:
+    """Return a validator for one of some words."""
+
+    def check(_: object, attribute: Attribute[Any], value: str) -> None:
+        if value not in choices:
+            known = ", ".join(f'"{choice}"' for choice in choices)
+            raise ValueError(f'{attribute.name}: expected one of {known}, found "{value}"')
+
+    return check
+
+
 def option(default: Any, help: str, *, check: Check | None = None, unit: str = "") -> Any:
     """Return the field of an option.
 

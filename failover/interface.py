@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from math import inf
 from typing import Literal, Protocol
 
-from attrs import Attribute, field, frozen, validators
+from attrs import Attribute, field, frozen
 
 from balancers.interface import Spec as BalancerSpec
 from balancers.interface import View
+from balancers.options import one_of
 
 Order = Literal["newest", "idlest"]
 """Which sessions are moved or turned away first."""
@@ -95,7 +96,7 @@ class Policy:
     rate: float = field(default=1_000.0, validator=_positive)
     leave_rate: float = field(default=inf, validator=_positive)
     within: float = field(default=inf, validator=_positive)
-    turn_away: Order = field(default="newest", validator=validators.in_(("newest", "idlest")))
+    turn_away: Order = field(default="newest", validator=one_of("newest", "idlest"))
     retry_after: float = field(default=5.0, validator=_positive)
 
 

@@ -13,10 +13,10 @@ from collections.abc import Iterable, Sequence
 from heapq import heapify, heappop, heappush
 from math import ceil, floor, inf
 
-from attrs import evolve, field, frozen, validators
+from attrs import evolve, frozen
 
 from balancers.interface import Member, View
-from balancers.options import option, within
+from balancers.options import one_of, option, within
 from failover.interface import Move, Order, Orphan, Policy
 from failover.pacing import paced
 from failover.placement import Placement, named_once, those_that_stay
@@ -51,9 +51,9 @@ class Rebalance:
         0.0, "How far above the average members stay. What they keep, a new member lacks: with n "
         "old ones it stays n times this below.", check=within(0.0),
     )
-    first: Order = field(
-        default="newest", validator=validators.in_(("newest", "idlest")),
-        metadata={"help": 'Which sessions go: the "newest" or the "idlest".'},
+    first: Order = option(  # noqa: RUF009 - it returns a field
+        "newest", 'Which sessions go: the "newest" or the "idlest".',
+        check=one_of("newest", "idlest"),
     )
     max_per_round: int = option(
         1000, "Sessions that move in one round, at most.", check=within(1)

@@ -35,6 +35,7 @@ from wsmesh.memory import give_back_after_departures
 from wsmesh.metrics import Metrics
 from wsmesh.moving import Moves
 from wsmesh.observing import observe_cluster
+from wsmesh.rebalancing import Rebalancing
 from wsmesh.runtime import gc_pauses, tune_gc, watch_loop_lag
 from wsmesh.security.addresses import TrustedProxies
 from wsmesh.security.admission import Admission
@@ -42,6 +43,7 @@ from wsmesh.security.authenticator import Authenticator
 from wsmesh.security.origins import OriginPolicy
 from wsmesh.security.revocation import Revocations
 from wsmesh.serving import Node
+from wsmesh.session.aging import send_away_the_old
 from wsmesh.session.allowances import Allowances
 from wsmesh.session.carrying_out import LocalClients
 from wsmesh.session.headcount import Headcount
@@ -207,6 +209,9 @@ async def open_node(config: Config) -> AsyncGenerator[Node]:
         nursery.start_soon(tenures.run)
         nursery.start_soon(services.headcount.run)
         nursery.start_soon(keep_window_told, services, registry)
+        nursery.start_soon(
+            send_away_the_old, services, registry, lambda: node.config.failover.leave_rate
+        )
         if storage.users is not None:
             nursery.start_soon(follow_revocations, storage.users, clients)
         nursery.start_soon(
@@ -216,6 +221,10 @@ async def open_node(config: Config) -> AsyncGenerator[Node]:
             nursery.start_soon(certificate.watch)
         if joined is not None:
             await nursery.start(joined.run)
+            rebalancing = Rebalancing(
+                config=lambda: node.config, moves=moves, membership=joined.membership
+            )
+            nursery.start_soon(rebalancing.run)
         for sock, listener in sockets:
             node._doors.append(
                 Door(sock, listener, intake, certificate if listener.tls else None)

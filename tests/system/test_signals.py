@@ -80,7 +80,7 @@ def test_a_stopping_node_lets_nobody_in(tmp_path):
             node.process.send_signal(signal.SIGTERM)
             deadline = time.monotonic() + 10
             # Reset, if it was in the queue of the listener that closed just then.
-            with pytest.raises(OSError, match="refused|reset"):
+            with pytest.raises(OSError, match=r"refused|reset"):
                 while time.monotonic() < deadline:
                     socket.create_connection(("127.0.0.1", node.port), timeout=1).close()
                     time.sleep(0.02)

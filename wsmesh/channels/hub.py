@@ -17,7 +17,7 @@ class Hub:
 
     def __init__(self, fanout: Fanout, compression: CompressionSection) -> None:
         self._channels: dict[str, Channel] = {}
-        self._fanout = fanout
+        self.fanout = fanout
         self._deflater = Deflater(compression.level) if compression.enabled else None
         self._min_size = compression.min_size
         self._vacated: set[str] = set()
@@ -111,10 +111,10 @@ class Hub:
         if len(receivers) == 1 and channel.fans is None:
             only = receivers[0]
             frame = encoded(channel, publication, only.dialect, self._deflater, self._min_size)
-            self._fanout.push_to_one(channel, frame, only)
+            self.fanout.push_to_one(channel, frame, only)
         elif receivers:
             push = PreparedPush(channel, publication, self._deflater, self._min_size)
-            self._fanout.push(channel, push, receivers)
+            self.fanout.push(channel, push, receivers)
 
     def presence_event(self, name: str, info: ClientInfo, joined: bool) -> None:
         """Take a join or leave from the store, for those who asked for them."""
@@ -123,4 +123,4 @@ class Hub:
             return
         event = Push(channel=name, join=Join(info)) if joined else Push(name, leave=Leave(info))
         push = PreparedPush(channel, event, self._deflater, self._min_size)
-        self._fanout.push(channel, push, tuple(channel.watchers))
+        self.fanout.push(channel, push, tuple(channel.watchers))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal, get_origin
 
 import attrs
 from attrs import frozen
@@ -38,11 +38,13 @@ class Declared:
 
 def kind_of_option(attribute: attrs.Attribute[Any]) -> Any:
     """Return the type an option has in a configuration; its class must be resolved."""
+    if get_origin(attribute.type) is Literal:
+        return str
     return Seconds if attribute.metadata.get("unit") == "s" else attribute.type
 
 
 def options_section(spec: type[Any], doc: str, *, enabled: bool) -> type[Any]:
-    """Return the section of a modifier: its options, and whether it is in use.
+    """Return the section of something that declares its options: these, and if it is in use.
 
     :param doc: the section's docstring.
     :param enabled: whether it is when nothing is said.
@@ -109,7 +111,7 @@ def modifiers_of(section: BalancerSection, zone: str) -> tuple[ModifierSpec, ...
     :param zone: whose nodes are preferred where `[balancer.zone]` names none.
     """
     chosen = [
-        _spec(MODIFIERS[name], getattr(section, name))
+        spec_of(MODIFIERS[name], getattr(section, name))
         for name in MODIFIERS
         if getattr(section, name).enabled
     ]
@@ -121,10 +123,14 @@ def modifiers_of(section: BalancerSection, zone: str) -> tuple[ModifierSpec, ...
 
 def sticky_of(section: BalancerSection) -> StickySpec | None:
     """Return the memory of keys, None when there is none."""
-    return _spec(StickySpec, section.sticky) if section.sticky.enabled else None
+    return spec_of(StickySpec, section.sticky) if section.sticky.enabled else None
 
 
-def _spec(kind: type[Any], section: Any) -> Any:
+def spec_of(kind: type[Any], section: Any) -> Any:
+    """Return what a section of `options_section` was made from, with the section's values.
+
+    :raises ValueError: two values do not go together.
+    """
     options: Mapping[str, Any] = {
         each.name: getattr(section, each.name) for each in attrs.fields(kind)
     }

@@ -18,6 +18,7 @@ from wsmesh.config.listener_checks import (
     proxy_faults,
     tls_faults,
 )
+from wsmesh.config.rebalance import rebalance_faults
 from wsmesh.config.redis_checks import redis_faults
 from wsmesh.config.sections import Config
 from wsmesh.config.strategies import Load, Strategies, built
@@ -46,6 +47,7 @@ def check(config: Config, strategies: Strategies) -> list[Fault]:
         *_client_faults(config),
         *_limit_faults(config),
         *_scaling_faults(config),
+        *rebalance_faults(config.rebalance, config.balancer),
         *_strategy_faults(config, strategies),
         *affinity_faults(config.affinity, bool(config.client.token.jwks_public_endpoint)),
         *_app_faults(config),

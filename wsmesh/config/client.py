@@ -101,6 +101,12 @@ class ClientSection:
         "How long a session can be continued after its node was killed, by clients that ask to.",
         validator=at_least(1),
     )
+    max_connection_age: Seconds = option(
+        Seconds(0.0),
+        "After about this time (a tenth more or less) a client is sent away to be placed anew, so "
+        "that new nodes fill; 0: never.",
+        validator=at_least(0), reloadable=True,
+    )
     history_max_publication_limit: int = option(
         300, "Publications one history call returns at most.", validator=at_least(1),
         reloadable=True,

@@ -6,6 +6,8 @@ to the part of the node that it concerns.
 
 from __future__ import annotations
 
+from typing import Any
+
 from attrs import frozen
 
 from wsmesh.config.affinity import AffinitySection
@@ -20,13 +22,14 @@ from wsmesh.config.client import (
 from wsmesh.config.cluster import ClusterSection
 from wsmesh.config.gateway import GatewaySection
 from wsmesh.config.limits import BatchSection, CompressionSection, LimitsSection, ProxySection
+from wsmesh.config.rebalance import RebalanceSection
 from wsmesh.config.redis import RedisSection
 from wsmesh.config.supervisor import SupervisorSection
 from wsmesh.config.values import (
+    NodeURL,
     Seconds,
     Secret,
     Table,
-    NodeURL,
     at_least,
     one_of,
     option,
@@ -261,6 +264,9 @@ class Config:
     failover: FailoverSection = option(FailoverSection, "Failover.")
     gateway: GatewaySection = option(GatewaySection, "One address for all nodes.")
     supervisor: SupervisorSection = option(SupervisorSection, "Processes of this host.")
+    rebalance: Any = option(
+        RebalanceSection, "Evening out.", kind=RebalanceSection, reloadable=True
+    )
     scaling: ScalingSection = option(ScalingSection, "Scaling.")
     redis: RedisSection = option(RedisSection, "The store of a cluster.")
     cluster: ClusterSection = option(ClusterSection, "Links between nodes.")

@@ -50,6 +50,7 @@ def receive_one(session: Session, line: bytes) -> None:
     except MalformedCommand as error:
         raise Disconnect(codes.BAD_REQUEST.code, f"bad request: {error}"[:120]) from error
     method = "publish" if command.publish is not None else _method_of(command)
+    session.active = session.services.hub.fanout.turn_began
     session.services.metrics.commands[method] += 1
     if session.link.waiting:
         _run(session, command.id, partial(_take_turn, session, command, method))

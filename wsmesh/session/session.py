@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from functools import partial
+from math import inf
 from typing import Protocol
 from uuid import uuid4
 
@@ -67,16 +68,17 @@ class Session:
 
     :ivar client: connection id, unique for ever.
     :ivar user: user id, empty for anonymous clients.
-    :ivar is_connected: the connect command succeeded.
+    :ivar is_connected: the connect command succeeded; `since` then, `active`: when a command came
+        last, `moved`: when it was last sent away, all by the node's clock.
     :ivar unsettled: publications that the store has not answered yet; `settled` is set, when
         somebody put it there, as soon as there are none.
     """
 
     __slots__ = (
-        "_appearance", "_expiry", "_heartbeat", "_leaving", "_pong_due", "client", "expire_at",
-        "form", "info", "is_connected", "is_over", "issued_at", "link", "meta", "name", "registry",
-        "services", "session_id", "settled", "subscriptions", "tenure", "token_id", "unsettled",
-        "user", "version",
+        "_appearance", "_expiry", "_heartbeat", "_leaving", "_pong_due", "active", "client",
+        "expire_at", "form", "info", "is_connected", "is_over", "issued_at", "link", "meta",
+        "moved", "name", "registry", "services", "session_id", "settled", "since", "subscriptions",
+        "tenure", "token_id", "unsettled", "user", "version",
     )  # fmt: skip
 
     def __init__(
@@ -88,9 +90,7 @@ class Session:
         self.form = form
         self.client = str(uuid4())
         self.session_id = self.client
-        self.user = ""
-        self.name = ""
-        self.version = ""
+        self.user = self.name = self.version = ""
         self.info: bytes | None = None
         self._appearance: ClientInfo | None = None
         self.meta: bytes | None = None
@@ -99,6 +99,8 @@ class Session:
         self.expire_at = 0.0
         self.is_connected = False
         self.is_over = False
+        self.since = self.active = services.now()
+        self.moved = -inf
         self.subscriptions: dict[str, Subscription] = {}
         self.tenure: Tenure | None = None
         self.unsettled = 0
@@ -164,10 +166,7 @@ class Session:
     def described(self) -> Client:
         """Return what hooks are told about the client."""
         return Client(
-            id=self.client,
-            user=self.user,
-            address=self.link.address,
-            info=self.info,
+            id=self.client, user=self.user, address=self.link.address, info=self.info,
             meta=self.meta,
         )
 
@@ -188,8 +187,9 @@ class Session:
         """Begin the connected life: heartbeat, expiry, being found by user."""
         services = self.services
         self.is_connected = True
+        self.since = services.now()
         self.registry.add(self)
-        self._set_heartbeat(self.services.rng.uniform(0.5, 1.0) * services.client.ping_interval)
+        self._set_heartbeat(services.rng.uniform(0.5, 1.0) * services.client.ping_interval)
         self.watch_expiry()
 
     def _set_heartbeat(self, delay: float) -> None:
