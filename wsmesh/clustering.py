@@ -67,11 +67,14 @@ async def prepare_membership(
     assert storage.redis is not None
     registry = NodeRegistry(storage.redis, config.redis.prefix)
     terms = await agree_on_terms(config.node, config.cluster, registry)
+    release = config.node.release or wsmesh.__version__
+    # At once: a release that shall get nobody must not get those of its first second.
+    share = (await registry.read()).releases.get(release, 1.0)
     sock, mesh = open_mesh_socket(config.cluster)
     record = NodeRecord(
         node=node_id, incarnation=1, name=name, listeners=tuple(listeners), mesh=mesh,
-        url=config.node.url,
-        zone=config.cluster.zone, weight=config.cluster.weight,
+        url=config.node.url, release=release,
+        zone=config.cluster.zone, weight=config.cluster.weight * share,
         capacity=config.node.max_connections, version=wsmesh.__version__, started_at=time.time(),
     )
 
@@ -89,6 +92,6 @@ async def prepare_membership(
         record=record, terms=terms, registry=registry, rng=rng, clean_up=clean_up,
         vitals=lambda: node().vitals(), state=lambda: node().state,
         duty_changed=lambda duty: node().take_duty(duty), changed=note,
-        handlers={ORDER: answer},
+        handlers={ORDER: answer}, weight=config.cluster.weight,
     )
     return Joined(membership, sock, changes)

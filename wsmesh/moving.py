@@ -46,12 +46,15 @@ class Moves:
         rate = self.config().failover.accept_rate
         return return_window(view, own, len(self.registry), rate)
 
-    async def send_all(self, why: Disconnect, within: float, reason: str) -> None:
+    async def send_all(
+        self, why: Disconnect, within: float, reason: str, *, must_go: bool = False
+    ) -> None:
         """Tell every client to go, one after the other, as the failover strategy plans it.
 
         :param why: what clients are closed with.
         :param within: seconds until the last one must be gone.
         :param reason: for metrics and clients' logs.
+        :param must_go: the connections of those that can move are closed, too, if they do not.
         """
         sessions = {session.client: session for session in self.registry}
         if not sessions:
@@ -69,11 +72,13 @@ class Moves:
             # Of a strategy that is somebody else's: then all are told at once.
             log.exception("moves.not_planned", strategy=config.failover.strategy)
             planned = [Departure(0.0, client) for client in sessions]
-        await self.carry_out(planned, sessions, why, began=began, reason=reason)
+        await self.carry_out(
+            planned, sessions, why, began=began, reason=reason, must_go=must_go
+        )
 
     async def carry_out(
         self, planned: Sequence[Departure], sessions: Mapping[str, Session], why: Disconnect, *,
-        began: float, reason: str,
+        began: float, reason: str, must_go: bool = False,
     ) -> None:
         """Tell clients when their time has come; those that left meanwhile are left out.
 
@@ -85,7 +90,9 @@ class Moves:
             if session.is_over:
                 continue
             url, ticket = self._way_to(each.to)
-            hears = send_away(session, why, url=url, ticket=ticket, reason=reason)
+            hears = send_away(
+                session, why, url=url, ticket=ticket, reason=reason, must_go=must_go
+            )
             self.metrics.count_sent_away(reason, is_closed=not hears)
 
     def _way_to(self, member: str) -> tuple[str, str]:

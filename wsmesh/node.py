@@ -35,6 +35,7 @@ from wsmesh.memory import give_back_after_departures
 from wsmesh.metrics import Metrics
 from wsmesh.moving import Moves
 from wsmesh.observing import observe_cluster
+from wsmesh.protocol import codes
 from wsmesh.rebalancing import Rebalancing
 from wsmesh.runtime import gc_pauses, tune_gc, watch_loop_lag
 from wsmesh.security.addresses import TrustedProxies
@@ -152,7 +153,10 @@ async def open_node(config: Config) -> AsyncGenerator[Node]:
             rng=rng,
         )
         clients = LocalClients(
-            services, registry, lambda: node.describe(), lambda: node.drain_asked.set()
+            services, registry, lambda: node.describe(), lambda: node.drain_asked.set(),
+            lambda within: nursery.start_soon(
+                moves.send_all, codes.FORCE_RECONNECT, within, "move"
+            ),
         )
         operations = ServerOperations(services, clients)
         moves = Moves(

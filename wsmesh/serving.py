@@ -164,9 +164,16 @@ class Node:
             state=self.state,
             incarnation=1 if record is None else record.incarnation,
             zone=self.config.cluster.zone,
-            weight=self.config.cluster.weight,
+            weight=self._weight,
             capacity=self.config.node.max_connections,
+            release=self.config.node.release or wsmesh.__version__,
         )
+
+    @property
+    def _weight(self) -> float:
+        """What balancers are told: the configured one, or the share of it that its release has."""
+        membership = self._membership
+        return self.config.cluster.weight if membership is None else membership.record.weight
 
     def report(self, number: int) -> Report:
         """Return how the node is, for its control socket.
@@ -181,7 +188,7 @@ class Node:
             incarnation=1 if record is None else record.incarnation,
             name=self.name, pid=os.getpid(), state=self.state, is_ready=not self.refusing(),
             report=number, connections=connections, capacity=vitals.capacity,
-            weight=self.config.cluster.weight, zone=self.config.cluster.zone,
+            weight=self._weight, zone=self.config.cluster.zone,
             load=load_of(connections, vitals.capacity), health=health_of(vitals),
             listeners=self.addresses,
         )
@@ -251,7 +258,7 @@ class Node:
         if self._membership is not None:
             self._membership.beat_now()
         with trio.move_on_after(within):
-            await self._moves.send_all(codes.SHUTDOWN, within, "drain")
+            await self._moves.send_all(codes.SHUTDOWN, within, "drain", must_go=True)
             with trio.move_on_after(GRACE):
                 while len(self._registry):
                     await self._reception.doorway.wait_departure()

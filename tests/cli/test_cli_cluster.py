@@ -112,3 +112,25 @@ def test_without_a_living_node_nobody_can_be_asked(redis_server: RedisServer, tm
     refused = command("cluster", "sessions", "ann", "--config", str(config))
     assert refused.returncode == 1
     assert "no node of the cluster is alive: give --url" in refused.stderr
+
+
+def test_releases_want_a_store(invoke) -> None:
+    for words in (("releases",), ("weigh", "a=1"), ("promote", "a"), ("rollback",)):
+        refused = invoke("cluster", *words)
+        assert refused.exit_code == 2
+        assert "[redis] url, which is empty" in refused.output
+
+
+def test_a_share_is_a_number_up_to_one(invoke) -> None:
+    for share in ("green", "green=", "green=2", "=0.5", "green=-1", "green=nan"):
+        refused = invoke("cluster", "weigh", share)
+        assert refused.exit_code == 2
+        assert f"found {share!r}" in refused.output
+
+
+def test_a_restart_names_nodes_that_are_not_there(invoke, api) -> None:
+    answer(api, {"nodes": NODES})
+    refused = invoke("cluster", "restart", "one", "nine", "--url", api.url)
+    assert refused.exit_code == 1
+    assert "no such node is alive: nine" in refused.output
+    assert api.requests == [("/api/info", None, {})], "nobody drains for a command that is wrong"

@@ -195,3 +195,17 @@ async def test_nodes_with_another_secret_stay_strangers(server: RedisServer) -> 
         await until(lambda: len(a.states) == len(b.states) == 2)
         await trio.sleep(0.3)
         assert a.membership.mesh.peers == b.membership.mesh.peers == ()
+
+
+async def test_a_member_has_the_share_of_its_weight_that_its_release_has(
+    server: RedisServer,
+) -> None:
+    async with member(server, "a") as a, member(server, "b") as b:
+        await until(lambda: len(a.membership.view.members) == 2)
+        await a.membership.registry.set_releases({"": 0.25})
+        for each in (a, b):
+            await until(lambda each=each: {
+                seen.record.weight for seen in each.membership.view.members.values()
+            } == {0.25})
+        await a.membership.registry.set_releases({})
+        await until(lambda: a.membership.record.weight == 1.0)

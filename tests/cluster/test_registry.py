@@ -187,3 +187,28 @@ async def test_garbage_in_any_key_is_survived(
     await accuse(registry, C, A)
     assert await accuse(registry, C, B) is Verdict.DEAD
     assert Identity("c", 1) in (await registry.read()).listing.dead
+
+
+async def test_shares_of_releases_are_read_with_every_beat_and_can_be_undone(
+    registry: NodeRegistry,
+) -> None:
+    await beat(registry, A)
+    before = (await registry.read()).listing.version
+    assert (await registry.read()).releases == {}
+    assert await registry.set_releases({"blue": 1.0, "green": 0.25}) == {"blue": 1, "green": 0.25}
+    roll = await registry.beat(A.identity, encode_record(A), LEASE, has_changed=False)
+    assert roll.releases == {"blue": 1.0, "green": 0.25}
+    assert roll.listing.version > before, "nodes that are told look at once"
+    await registry.set_releases({"blue": 0.0, "green": 1.0})
+    assert await registry.set_releases({}) == {"blue": 1.0, "green": 0.25}
+    assert await registry.set_releases({}) == {"blue": 0.0, "green": 1.0}, "undone is undone"
+
+
+async def test_a_share_that_is_no_number_counts_for_nothing(
+    registry: NodeRegistry, server: RedisServer
+) -> None:
+    await beat(registry, A)
+    await registry.set_releases({"blue": 0.5})
+    key = next(iter(server.admin.scan_iter("*:releases")))
+    server.admin.hset(key, mapping={"green": "much", "red": "7"})
+    assert (await registry.read()).releases == {"blue": 0.5, "red": 1.0}

@@ -100,10 +100,11 @@ class FakeNode:
         )
         self.return_window = 0.0
         self.drains: list[str] = []
+        self.moves: list[float] = []
         self.clients = LocalClients(
             self.services, self.registry,
             lambda: NodeInfo(uid=name, name=name, num_clients=len(self.registry)),
-            lambda: self.drains.append(name),
+            lambda: self.drains.append(name), self.moves.append,
         )
         self.operations = ServerOperations(self.services, self.clients)
 

@@ -32,7 +32,8 @@ async def test_who_understands_is_told_where_to_go_and_closed_only_when_it_dawdl
     async with trio.open_nursery() as nursery:
         nursery.start_soon(node.services.timers.run)
         assert send_away(
-            link.session, codes.SHUTDOWN, url="ws://b.test", ticket="t", reason="drain"
+            link.session, codes.SHUTDOWN, url="ws://b.test", ticket="t", reason="drain",
+            must_go=True,
         )
         assert link.pushes("reconnect")[-1] == {
             "reconnect": {"after": 0.0, "url": "ws://b.test", "ticket": "t", "reason": "drain"}
@@ -42,6 +43,17 @@ async def test_who_understands_is_told_where_to_go_and_closed_only_when_it_dawdl
         await trio.sleep(0.3)
         assert link.closed == (3001, "shutdown")
         nursery.cancel_scope.cancel()
+
+
+async def test_who_need_not_go_may_try_as_long_as_it_takes(autojump_clock: Any) -> None:
+    node = FakeNode(OPEN)
+    link = await node.connected(resume={})
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(node.services.timers.run)
+        assert send_away(link.session, codes.FORCE_RECONNECT, reason="rebalance")
+        await trio.sleep(3 * GRACE)
+        nursery.cancel_scope.cancel()
+    assert link.closed is None
 
 
 async def test_who_understands_nothing_is_closed_at_once(autojump_clock: Any) -> None:

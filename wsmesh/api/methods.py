@@ -18,6 +18,7 @@ from wsmesh.api.requests import (
     HistoryRequest,
     InfoRequest,
     InvalidateUserTokensRequest,
+    MoveRequest,
     PublishRequest,
     RefreshRequest,
     RevokeTokenRequest,
@@ -202,6 +203,14 @@ async def _drain(operations: Operations, body: bytes) -> Any:
     return {}
 
 
+async def _move(operations: Operations, body: bytes) -> Any:
+    request: MoveRequest = decode(body, MoveRequest)
+    if not request.node:
+        raise codes.bad_request("node is required: its uid or name")
+    await operations.move(request.node, request.within)
+    return {}
+
+
 async def _rpc(operations: Operations, body: bytes) -> Any:
     request: RPCRequest = decode(body, RPCRequest)
     if not request.method:
@@ -244,6 +253,7 @@ METHODS: dict[str, Method] = {
     "info": _info,
     "connections": _connections,
     "drain": _drain,
+    "move": _move,
     "rpc": _rpc,
     "revoke_token": _revoke_token,
     "invalidate_user_tokens": _invalidate_user_tokens,

@@ -207,6 +207,13 @@ class DrainRequest(msgspec.Struct):
     node: str | None = None
 
 
+class MoveRequest(msgspec.Struct):
+    """Body of `move`."""
+
+    node: str | None = None
+    within: Annotated[float, Meta(ge=0, le=86_400)] = 30.0
+
+
 class RPCRequest(msgspec.Struct):
     """Call the application."""
 

@@ -8,31 +8,15 @@ from collections.abc import Callable
 from typing import Any
 
 import click
-import msgspec
 from attrs import asdict
 
 from wsmesh.cli.choices import Choices, with_choices
+from wsmesh.cli.cluster_access import KEY, TIMEOUT, URL, api_of, node_reader
 from wsmesh.cli.cluster_tables import connections_table, nodes_table
-from wsmesh.cli.kinds import DURATION, SECRET
-from wsmesh.cli.reaching import base_url
-from wsmesh.cli.server_api import ServerAPI
+from wsmesh.cli.kinds import DURATION
+from wsmesh.cli.rollout import promote, releases, restart, rollback, wait_gone, weigh
 from wsmesh.cluster.srv import zone_lines
-from wsmesh.config.sections import Config
 from wsmesh.session.orders import NodeInfo
-
-_URL = click.option(
-    "--url", metavar="URL",
-    help="A node to ask, http://HOST:PORT; otherwise the store of the configuration, or without "
-    "one its first listener.",
-)
-_KEY = click.option(
-    "--api-key", type=SECRET, metavar="KEY",
-    help="The key itself, env:NAME or file:PATH; otherwise http_api.key of the configuration.",
-)
-_TIMEOUT = click.option(
-    "--timeout", type=DURATION, default="5s", show_default=True, metavar="DURATION",
-    help="How long an answer may take.",
-)
 
 _PIPED = 200
 """Columns where the output is no terminal: nothing is to be cut off there."""
@@ -46,10 +30,12 @@ Examples:
   python -m wsmesh cluster sessions alice --config wsmesh.toml
   python -m wsmesh cluster drain node-3 --config wsmesh.toml
   python -m wsmesh cluster srv _wsmesh._tcp.chat.example --config wsmesh.toml
+  python -m wsmesh cluster restart --config wsmesh.toml
+  python -m wsmesh cluster promote green --config wsmesh.toml
 """)
-@_URL
-@_KEY
-@_TIMEOUT
+@URL
+@KEY
+@TIMEOUT
 @click.option("--json", "as_json", is_flag=True, help="One JSON array instead of a table.")
 @click.option("--watch", is_flag=True, help="Show it again every second, until Ctrl-C.")
 @with_choices
@@ -67,7 +53,7 @@ def cluster(
     if context.invoked_subcommand is not None:
         return
     config = choices.load().config
-    read = _reader(config, url, api_key, timeout)
+    read = node_reader(config, url, api_key, timeout)
     if as_json:
         click.echo(json.dumps([asdict(node) for node in read()], indent=2))
     elif watch:
@@ -76,15 +62,19 @@ def cluster(
         _show(read())
 
 
+for command in (restart, releases, weigh, promote, rollback):
+    cluster.add_command(command)
+
+
 @cluster.command(epilog="""\b
 Examples:
   python -m wsmesh cluster sessions alice --config wsmesh.toml
   python -m wsmesh cluster sessions alice --json --url http://127.0.0.1:8000
 """)
 @click.argument("user")
-@_URL
-@_KEY
-@_TIMEOUT
+@URL
+@KEY
+@TIMEOUT
 @click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
 @with_choices
 def sessions(
@@ -92,7 +82,7 @@ def sessions(
     as_json: bool,
 ) -> None:
     """Show the connections of USER on all nodes."""
-    found = _api(choices.load().config, url, api_key, timeout).call("connections", {"user": user})
+    found = api_of(choices.load().config, url, api_key, timeout).call("connections", {"user": user})
     if as_json:
         click.echo(json.dumps(found["connections"], indent=2))
     elif found["connections"]:
@@ -104,19 +94,27 @@ def sessions(
 @cluster.command(epilog="""\b
 Examples:
   python -m wsmesh cluster drain node-3 --config wsmesh.toml
+  python -m wsmesh cluster drain node-3 --wait --config wsmesh.toml
   python -m wsmesh cluster drain 0d3c5f1e-8a43-4a0f-a2f0-3d5a9f5a7b11 --url http://127.0.0.1:8000
 """)
 @click.argument("node")
-@_URL
-@_KEY
-@_TIMEOUT
+@click.option("--wait", is_flag=True, help="Return when it is gone; also for a preStop hook.")
+@URL
+@KEY
+@TIMEOUT
 @with_choices
 def drain(
-    choices: Choices, node: str, url: str | None, api_key: str | None, timeout: float
+    choices: Choices, node: str, wait: bool, url: str | None, api_key: str | None, timeout: float
 ) -> None:
-    """Have NODE (its name or id) stop as on SIGTERM: its clients are told to go elsewhere."""
-    _api(choices.load().config, url, api_key, timeout).call("drain", {"node": node})
+    """Have NODE (its name or id) stop as on SIGTERM: its clients are sent elsewhere."""
+    config = choices.load().config
+    read = node_reader(config, url, api_key, timeout)
+    found = [each for each in read() if node in (each.uid, each.name)] if wait else []
+    api_of(config, url, api_key, timeout).call("drain", {"node": node})
     click.echo(f"{node} drains")
+    for each in found:
+        took = wait_gone(each, read, config.node.shutdown_timeout)
+        click.echo(f"{node} is gone after {took:.1f} s")
 
 
 @cluster.command(epilog="""\b
@@ -128,7 +126,7 @@ Examples:
     "--ttl", type=DURATION, default="5s", show_default=True, metavar="DURATION",
     help="How long resolvers keep the records; as long a node that is gone is still tried.",
 )
-@_TIMEOUT
+@TIMEOUT
 @with_choices
 def srv(choices: Choices, name: str, ttl: float, timeout: float) -> None:
     """Print the nodes that take clients as DNS records under NAME, such as _wsmesh._tcp.DOMAIN.
@@ -147,27 +145,6 @@ def srv(choices: Choices, name: str, ttl: float, timeout: float) -> None:
         raise click.BadParameter(str(error), param_hint="NAME") from error
     for line in lines:
         click.echo(line)
-
-
-def _reader(
-    config: Config, url: str | None, api_key: str | None, timeout: float
-) -> Callable[[], list[NodeInfo]]:
-    if url is None and config.redis.url:
-        from wsmesh.cli.cluster_store import read_nodes  # trio and redis, only when they are used
-
-        return lambda: read_nodes(config, timeout)
-    api = _api(config, url, api_key, timeout)
-    return lambda: msgspec.convert(api.call("info", {})["nodes"], list[NodeInfo])
-
-
-def _api(config: Config, url: str | None, api_key: str | None, timeout: float) -> ServerAPI:
-    if url is None and config.redis.url:
-        from wsmesh.cli.cluster_store import a_listener
-
-        url = a_listener(config, timeout)
-    base = (url or base_url(config, "http")).rstrip("/")
-    key = config.http_api.key.value if api_key is None else api_key
-    return ServerAPI(base if base.endswith("/api") else f"{base}/api", key, timeout)
 
 
 def _show(nodes: list[NodeInfo]) -> None:

@@ -38,8 +38,8 @@ def nodes_table(nodes: Iterable[NodeInfo]) -> Table:
         table.add_row(
             escape(node.name), Text(node.state, style=_COLOURS.get(node.state, "red")),
             str(node.num_clients), str(node.capacity), _load(node), f"{node.weight:g}",
-            escape(node.zone), escape(node.version), format_duration(float(node.uptime)),
-            f"{escape(node.uid)}/{node.incarnation}",
+            escape(node.zone), escape(node.release or node.version),
+            format_duration(float(node.uptime)), f"{escape(node.uid)}/{node.incarnation}",
         )
     return table
 

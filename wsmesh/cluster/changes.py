@@ -98,3 +98,8 @@ def _end(before: Seen, new: View) -> Change:
     if new.is_dead(who) and before.record.own_state is not NodeState.LEAVING:
         return Died(who)
     return Left(who)
+
+
+def node_of(change: Change) -> str:
+    """Return who it is about, `node/incarnation`."""
+    return str(change.record.identity if isinstance(change, Joined) else change.who)

@@ -17,7 +17,8 @@ import trio
 from attrs import define, field
 from msgspec.structs import replace
 
-from wsmesh.cluster.changes import Change, Joined, changes
+from wsmesh.cluster.changes import Change, changes, node_of
+from wsmesh.cluster.cleaning import Cleaning
 from wsmesh.cluster.health import Vitals, health_of, load_of
 from wsmesh.cluster.joining import listener_of, peers_of
 from wsmesh.cluster.mesh.link import Link
@@ -51,6 +52,7 @@ class Membership:
     :param duty_changed: told what the node may do now.
     :param clean_up: removes what a dead node left behind; idempotent, may raise StoreUnavailable.
     :param handlers: what peers may call.
+    :param weight: the node's own, of which its release may have a share.
     """
 
     record: NodeRecord
@@ -63,6 +65,7 @@ class Membership:
     clean_up: Callable[[Identity], Awaitable[None]]
     handlers: Mapping[str, Handler]
     rng: random.Random
+    weight: float = 1.0
     view: View = field(factory=View, init=False)
     duty: Duty = field(default=Duty.SERVE, init=False)
     mesh: Mesh = field(init=False)
@@ -71,8 +74,12 @@ class Membership:
     _known_at_loss: int = field(default=1, init=False)
     _beat_now: trio.Event = field(factory=trio.Event, init=False)
     _tasks: trio.Nursery = field(init=False)
-    _cleaning: bool = field(default=False, init=False)
+    _cleaning: Cleaning = field(init=False)
+    _is_news: bool = field(default=True, init=False)
     _has_left: bool = field(default=False, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._cleaning = Cleaning(self.registry, self.clean_up)
 
     @property
     def identity(self) -> Identity:
@@ -132,7 +139,7 @@ class Membership:
     async def _live(
         self, sockets: list[socket.socket], task_status: trio.TaskStatus[None]
     ) -> None:
-        self._renewed_at = -math.inf
+        self._renewed_at, self._is_news = -math.inf, True
         self._watcher = Watcher(
             own=self.identity, terms=self.terms, registry=self.registry, mesh=lambda: self.mesh,
             suspected=lambda who: self._set_view(self.view.suspecting(who)),
@@ -141,8 +148,8 @@ class Membership:
         )
         self.mesh = Mesh(
             own=self.identity, secret=self.terms.secret, hear=self._hear,
-            linked=self._watcher.linked, unlinked=self._watcher.unlinked, handlers=self.handlers,
-            rng=self.rng, server_tls=self.terms.server_tls, client_tls=self.terms.client_tls,
+            linked=self._watcher.linked, unlinked=self._watcher.unlinked, met=self._watcher.met,
+            handlers=self.handlers, rng=self.rng, server_tls=self.terms.server_tls, client_tls=self.terms.client_tls,
         )
         async with trio.open_nursery() as nursery:
             self._tasks = nursery
@@ -167,13 +174,14 @@ class Membership:
     async def _beat(self) -> None:
         """Renew the lease, merge what the registry says; raises Condemned: this life is over."""
         sent_at = trio.current_time()
-        is_new = self._renewed_at == -math.inf
+        is_news, self._is_news = self._is_news, False
         self._measure()
         try:
             roll = await self.registry.beat(
-                self.identity, encode_record(self.record), self.terms.lease, has_changed=is_new
+                self.identity, encode_record(self.record), self.terms.lease, has_changed=is_news
             )
         except StoreUnavailable as error:
+            self._is_news |= is_news
             self._lost_store(str(error))
             return
         now = trio.current_time()
@@ -183,11 +191,23 @@ class Membership:
         for who in self.view.disowned(roll.listing):
             self._watcher.disowned(who)
         self._set_duty(Duty.SERVE)
-        if is_new:
+        if is_news:
             self._tell_view_changed()
-        if roll.remains and not self._cleaning and self._is_first():
-            self._cleaning = True
-            self._tasks.start_soon(self._clean, roll.remains)
+        self._weigh(roll.releases)
+        if roll.remains and not self._cleaning.is_under_way and self.view.is_first(
+            self.identity.node
+        ):
+            self._cleaning.is_under_way = True
+            self._tasks.start_soon(self._cleaning.run, roll.remains)
+
+    def _weigh(self, releases: Mapping[str, float]) -> None:
+        """Take the share of clients that is set for this node's release."""
+        weight = self.weight * releases.get(self.record.release, 1.0)
+        if weight != self.record.weight:
+            log.info("cluster.weighed", weight=weight, release=self.record.release)
+            self.record = replace(self.record, weight=weight, report=self.record.report + 1)
+            self._is_news = True
+            self.beat_now()
 
     @property
     def _is_store_up(self) -> bool:
@@ -261,22 +281,6 @@ class Membership:
         for node in self.mesh.peers:
             self.mesh.send(node, ViewChanged(self.view.registry + 1))
 
-    async def _clean(self, remains: tuple[Identity, ...]) -> None:
-        try:
-            for who in remains:
-                await self.clean_up(who)
-                await self.registry.cleaned_up(who)
-                log.info("cluster.cleaned_up", node=str(who))
-        except StoreUnavailable as error:
-            log.warning("cluster.not_cleaned_up", error=str(error))
-        finally:
-            self._cleaning = False
-
-    def _is_first(self) -> bool:
-        """Whether this node does what one of all should do; two doing it does no harm."""
-        healthy = [node for node, seen in self.view.members.items() if not seen.is_suspect]
-        return not healthy or min(healthy) == self.identity.node
-
     # -- what follows ---------------------------------------------------------------------------
 
     def _set_view(self, view: View) -> None:
@@ -285,7 +289,7 @@ class Membership:
         old, self.view = self.view, view
         self._watcher.update(view)
         for change in changes(old, view):
-            log.info("cluster.changed", what=type(change).__name__.lower(), node=_named(change))
+            log.info("cluster.changed", what=type(change).__name__.lower(), node=node_of(change))
             self.changed(change)
         self.mesh.set_peers(peers_of(view))
 
@@ -294,7 +298,3 @@ class Membership:
             log.warning("cluster.duty", duty=duty.value, was=self.duty.value)
             self.duty = duty
             self.duty_changed(duty)
-
-
-def _named(change: Change) -> str:
-    return str(change.record.identity if isinstance(change, Joined) else change.who)

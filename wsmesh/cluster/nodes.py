@@ -71,7 +71,8 @@ class NodeRecord(Struct, frozen=True, kw_only=True):
     :param load: see `wsmesh.cluster.health.load_of`.
     :param health: see `wsmesh.cluster.health.health_of`.
     :param state: a `NodeState` by value; later releases may say what this one does not know.
-    :param version: the release it runs.
+    :param version: of wsmesh.
+    :param release: what operators weigh against others; empty in records of before there were.
     :param started_at: Unix time, to be shown and never to be compared.
     """
 
@@ -90,6 +91,7 @@ class NodeRecord(Struct, frozen=True, kw_only=True):
     health: Fraction = 1.0
     state: str = NodeState.JOINING.value
     version: str = ""
+    release: str = ""
     started_at: float = 0.0
 
     @property

@@ -7,12 +7,12 @@ Redis, after which every lease has run out, condemns nobody.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any
 
 import structlog
-from attrs import frozen
+from attrs import field, frozen
 from redis.exceptions import ResponseError
 
 from wsmesh.cluster.nodes import Identity, MalformedRecord, decode_record
@@ -22,7 +22,7 @@ from wsmesh.store.redis.scripts import Script, load_script
 
 log = structlog.get_logger("wsmesh.registry")
 
-_KINDS = (b"hash", b"zset", b"zset", b"string", b"set", b"zset")
+_KINDS = (b"hash", b"zset", b"zset", b"string", b"set", b"hash", b"zset")
 
 PARTITION = "cluster"
 """Hash tag of the registry's keys: one slot, so that a script sees all of them."""
@@ -33,10 +33,12 @@ class Roll:
     """Everybody in the registry, as one beat found it.
 
     :param remains: dead nodes whose presence and other remains have to be cleaned up.
+    :param releases: which share of its weight a release has; those it does not name have all.
     """
 
     listing: Listing
     remains: tuple[Identity, ...]
+    releases: Mapping[str, float] = field(factory=dict)
 
 
 class Verdict(Enum):
@@ -59,11 +61,15 @@ class NodeRegistry:
 
     def __init__(self, redis: Redis, prefix: str) -> None:
         self._redis = redis
-        nodes, leases, dead, version, cleanup, self._accusations = (
+        nodes, leases, dead, version, cleanup, releases, before, self._accusations = (
             f"{prefix}:{{{PARTITION}}}:{name}".encode()
-            for name in ("nodes", "leases", "dead", "version", "cleanup", "accusations")
+            for name in (
+                "nodes", "leases", "dead", "version", "cleanup", "releases", "releases_before",
+                "accusations",
+            )
         )
         self._keys = (nodes, leases, dead, version, cleanup)
+        self._releases = (releases, before, version)
         self._cleanup = cleanup
         self._secret = f"{prefix}:{{{PARTITION}}}:secret".encode()
 
@@ -77,15 +83,20 @@ class NodeRegistry:
         :raises Condemned: this incarnation is dead.
         """
         args = (str(who), record, round(lease * 1000), int(has_changed))
-        answer = await self._call(_BEAT, self._keys, args)
+        answer = await self._call(_BEAT, (*self._keys, self._releases[0]), args)
         if answer[0] == b"dead":
             raise Condemned(f"node {who.node} was declared dead in incarnation {who.incarnation}")
         return _roll(*answer[1:])
 
     async def read(self) -> Roll:
         """Return everybody without being one of them."""
-        answer = await self._call(_BEAT, self._keys, ("", "", 0, 0))
+        answer = await self._call(_BEAT, (*self._keys, self._releases[0]), ("", "", 0, 0))
         return _roll(*answer[1:])
+
+    async def set_releases(self, shares: Mapping[str, float]) -> Mapping[str, float]:
+        """Set which share of its weight each release has; without any, undo the last setting."""
+        args = [word for name, share in shares.items() for word in (name, f"{share:.6g}")]
+        return _shares(await self._redis.call(_RELEASES, self._releases, args))
 
     async def leave(self, who: Identity) -> None:
         """Take this node out; its remains are cleaned up by the others."""
@@ -122,7 +133,8 @@ class NodeRegistry:
         except ResponseError as error:
             if "WRONGTYPE" not in str(error):
                 raise
-            for key, kind in zip((*self._keys, self._accusations), _KINDS, strict=True):
+            known = (*self._keys, self._releases[0], self._accusations)
+            for key, kind in zip(known, _KINDS, strict=True):
                 found = await self._redis.execute("TYPE", key, key=key)
                 if found not in (kind, b"none"):
                     # What the registry holds is told again by every node within one beat.
@@ -150,8 +162,19 @@ def _identities(names: Sequence[bytes]) -> tuple[Identity, ...]:
     return tuple(found for name in names if (found := _identity(name)) is not None)
 
 
+def _shares(flat: Sequence[bytes]) -> dict[str, float]:
+    found = {}
+    for name, share in zip(flat[::2], flat[1::2], strict=True):
+        try:
+            found[name.decode()] = min(max(float(share), 0.0), 1.0)
+        except ValueError:
+            log.warning("registry.malformed_share", release=str(name)[:80])
+    return found
+
+
 def _roll(
-    version: int, members: Sequence[bytes | int], dead: Sequence[bytes], remains: Sequence[bytes]
+    version: int, members: Sequence[bytes | int], dead: Sequence[bytes],
+    remains: Sequence[bytes], releases: Sequence[bytes],
 ) -> Roll:
     listed = []
     for name, text, left in zip(members[::3], members[1::3], members[2::3], strict=True):
@@ -165,10 +188,10 @@ def _roll(
             listed.append(Listed(record=record, lease=int(left) / 1000))
     listed.sort(key=lambda each: each.record.identity)
     listing = Listing(version=int(version), nodes=tuple(listed), dead=_identities(dead))
-    return Roll(listing, _identities(remains))
+    return Roll(listing, _identities(remains), _shares(releases))
 
 
-_BEAT, _LEAVE, _ACCUSE, _ABSOLVE = (
+_BEAT, _LEAVE, _ACCUSE, _ABSOLVE, _RELEASES = (
     load_script(__package__, name)
-    for name in ("node_beat", "node_leave", "node_accuse", "node_absolve")
+    for name in ("node_beat", "node_leave", "node_accuse", "node_absolve", "releases_set")
 )

@@ -89,6 +89,11 @@ class View:
         found = self.members.get(who.node)
         return found if found is not None and found.record.identity == who else None
 
+    def is_first(self, node: str) -> bool:
+        """Whether a node does what one of all should do; two doing it must do no harm."""
+        healthy = [name for name, seen in self.members.items() if not seen.is_suspect]
+        return not healthy or min(healthy) == node
+
     def merged(self, listing: Listing, now: float, grace: float) -> View:
         """Return the view with what a beat brought; listings come in the order they were read.
 

@@ -5,7 +5,7 @@ One watcher is one life, that is one incarnation, of its node.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Set
 
 import structlog
 import trio
@@ -55,7 +55,7 @@ class Watcher:
     outdated: Callable[[], None]
     unwell: int = field(default=0, init=False)
     _detector: Detector = field(init=False)
-    _members: int = field(default=1, init=False)
+    _members: Set[str] = field(factory=frozenset, init=False)
     _look_again: trio.Event = field(factory=trio.Event, init=False)
     _tasks: trio.Nursery | None = field(default=None, init=False)
     _accusing: set[Identity] = field(factory=set, init=False)
@@ -84,7 +84,7 @@ class Watcher:
 
     def update(self, view: View) -> None:
         """There is a new view."""
-        self._members = len(view.members)
+        self._members = view.members.keys()
         self._act(self._detector.update(trio.current_time(), view))
 
     def store(self, *, is_up: bool) -> None:
@@ -98,6 +98,11 @@ class Watcher:
     def linked(self, peer: Identity) -> None:
         """A link to a node was opened."""
         self._act(self._detector.linked(trio.current_time(), peer))
+
+    def met(self, peer: Identity) -> None:
+        """A node opened a link to this one; of a new one that is the first sign."""
+        if peer.node not in self._members:
+            self.outdated()
 
     def unlinked(self, node: str, failure: Failure) -> None:
         """A node has no link, and why."""
@@ -170,7 +175,7 @@ class Watcher:
             verdict = await self.registry.accuse(
                 target, self.own, needed=self.terms.accusers,
                 window=self.terms.timing.window, refused=is_refused,
-                alone=self._members <= 2,
+                alone=len(self._members) <= 2,
             )
         except StoreUnavailable as error:
             log.warning("cluster.not_accused", node=str(target), error=str(error))

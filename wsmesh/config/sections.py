@@ -71,6 +71,10 @@ class NodeSection:
     """`[node]`: this process and its place in the cluster."""
 
     name: str = option("", "Name shown to operators; empty: host name and process id.")
+    release: str = option(
+        "", "Name of the release this node is of, for `cluster weigh` and `promote`; empty: the "
+        "version of wsmesh."
+    )
     url: str = option(
         "", "ws://HOST:PORT under which clients reach this very node, told to those that another "
         "node sends here; empty: they come through the gateway, which knows by their ticket.",

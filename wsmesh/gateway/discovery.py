@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 
 import structlog
@@ -14,13 +15,15 @@ from wsmesh.config.sections import Config
 from wsmesh.errors import StoreUnavailable
 from wsmesh.gateway.desk import Desk
 from wsmesh.store.redis.client import open_redis
+from wsmesh.store.redis.embedded_place import as_client
 
 log = structlog.get_logger("wsmesh.gateway")
 
 
 async def read_registry(config: Config, desk: Desk, rng: random.Random) -> None:
     """Keep the desk informed until cancelled. Without Redis the last known nodes stay."""
-    async with open_redis(config.redis, rng=rng, name="wsmesh-gateway") as redis:
+    section = as_client(config.redis, os.environ)
+    async with open_redis(section, rng=rng, name="wsmesh-gateway") as redis:
         registry = NodeRegistry(redis, config.redis.prefix)
         is_reached = True
         while True:

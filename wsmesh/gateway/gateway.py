@@ -16,7 +16,6 @@ from attrs import define, evolve, field
 
 import wsmesh
 from wsmesh import logs
-from wsmesh.config.redis_url import EMBEDDED
 from wsmesh.config.sections import Config, Listener
 from wsmesh.errors import ConfigError
 from wsmesh.gateway.affinity import Affinity
@@ -184,7 +183,7 @@ async def open_gateway(config: Config) -> AsyncGenerator[Gateway]:
         nursery.start_soon(links.run)
         if certificate is not None:
             nursery.start_soon(certificate.watch)
-        if config.redis.url and config.redis.url != EMBEDDED:
+        if config.redis.url:
             nursery.start_soon(read_registry, config, desk, rng)
         if section.control:
             control = ControlSocket(

@@ -47,13 +47,16 @@ class Placing:
         It counts as having the client from now on, so that a burst does not all go there; what
         became of it must be told to the attempt.
 
-        :param target: member that has a place for it; where it is not eligible, rank decides.
+        :param target: member that has a place for it, whatever its weight; where it takes nobody,
+            rank decides.
         """
         balancer = self.balancer
         now = self.clock()
         view = self.fleet.view(now)
         wanted = view.by_id.get(target) if target and target not in tried else None
-        is_wanted = wanted is not None and wanted.is_eligible
+        is_wanted = (
+            wanted is not None and wanted.is_accepting and wanted.connections < wanted.capacity
+        )
         if is_wanted:
             member = wanted
         elif tried:

@@ -23,6 +23,7 @@ from wsmesh.session.orders import (
     Drain,
     FenceSession,
     ListConnections,
+    MoveClients,
     NodeInfo,
     RefreshClients,
     RevokeToken,
@@ -44,16 +45,18 @@ class LocalClients:
 
     :param describe: tells what this node is now.
     :param begin_drain: has this node stop, as SIGTERM does.
+    :param begin_move: has it send its clients elsewhere within so many seconds, and go on.
     """
 
     def __init__(
         self, services: Services, registry: Registry[Session], describe: Callable[[], NodeInfo],
-        begin_drain: Callable[[], None],
+        begin_drain: Callable[[], None], begin_move: Callable[[float], None],
     ) -> None:
         self._services = services
         self._registry = registry
         self.describe = describe
         self._begin_drain = begin_drain
+        self._begin_move = begin_move
 
     async def answer(self, text: bytes) -> bytes:
         """Carry out a peer's order; JSON in, JSON out.
@@ -87,6 +90,8 @@ class LocalClients:
                 return {name: n for name, n in counts if matches is None or matches(name)}
             case Drain():
                 self._begin_drain()
+            case MoveClients(within):
+                self._begin_move(within)
             case DescribeNode():
                 return self.describe()
             case ListConnections(user):

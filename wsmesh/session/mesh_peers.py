@@ -5,15 +5,21 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
+import trio
+
 from wsmesh.cluster.membership import Membership
 from wsmesh.cluster.mesh.mesh import CallFailed
 from wsmesh.cluster.nodes import Identity, NodeRecord
+from wsmesh.errors import ReplyError
 from wsmesh.session.orders import AnyOrder, NodeInfo, encode_order
 
 ORDER = "order"
 """The method that orders are called by."""
 WITHIN = 2.0
 """Seconds a peer may take; one that dies meanwhile is found out sooner or takes no longer."""
+
+RETRY = 0.1
+"""Seconds between attempts to ask a peer."""
 
 
 class MeshPeers:
@@ -31,6 +37,23 @@ class MeshPeers:
             await self._membership.mesh.broadcast(ORDER, encode_order(order), WITHIN)
         )
         return answers
+
+    async def ask(self, node: str, order: AnyOrder) -> bytes:
+        """Have one node carry out an order; one that has just joined may not be linked yet.
+
+        :raises ReplyError: 100 it could not be reached, or refused.
+        """
+        why = ""
+        with trio.move_on_after(2 * WITHIN):
+            while True:
+                try:
+                    return await self._membership.mesh.call(
+                        node, ORDER, encode_order(order), WITHIN
+                    )
+                except CallFailed as error:
+                    why = why or str(error)
+                await trio.sleep(RETRY)
+        raise ReplyError(100, why or f"node {node} does not answer", temporary=True)
 
     def tell(self, node: str, order: AnyOrder) -> None:
         """Have one node, or with "" every other one, carry out an order, without waiting.
@@ -75,6 +98,6 @@ def described(record: NodeRecord, state: str, now: float) -> NodeInfo:
     return NodeInfo(
         uid=record.node, name=record.name, version=record.version,
         num_clients=record.connections, incarnation=record.incarnation, state=state,
-        zone=record.zone, weight=record.weight, capacity=record.capacity,
+        zone=record.zone, weight=record.weight, capacity=record.capacity, release=record.release,
         uptime=max(0, int(now - record.started_at)),
     )

@@ -25,6 +25,7 @@ from wsmesh.session.orders import (
     DisconnectClients,
     Drain,
     ListConnections,
+    MoveClients,
     NodeInfo,
     RefreshClients,
     RevokeToken,
@@ -214,15 +215,27 @@ class ServerOperations:
     async def drain(self, node: str) -> None:
         """Have a node, named by its id or name, stop as on SIGTERM; it goes on after this returns.
 
+        :raises ReplyError: 107 there is no such node, or more than one of that name; 100 it does
+            not answer.
+        """
+        await self._order(node, Drain())
+
+    async def move(self, node: str, within: float) -> None:
+        """Have a node, named by its id or name, send its clients elsewhere, and go on.
+
+        :param within: seconds until the last one is told.
         :raises ReplyError: 107 there is no such node, or more than one of that name.
         """
+        await self._order(node, MoveClients(within))
+
+    async def _order(self, node: str, order: AnyOrder) -> None:
         found = [each.uid for each in await self.info() if node in (each.uid, each.name)]
         if len(found) != 1:
             raise codes.bad_request(f"{len(found)} nodes are called {node!r}")
         if found[0] == self._services.node_id:
-            self._clients.carry_out(Drain())
+            self._clients.carry_out(order)
         else:
-            self._services.peers.tell(found[0], Drain())
+            await self._services.peers.ask(found[0], order)
 
     async def rpc(self, method: str, params: bytes | None) -> bytes | None:
         """Call the application.

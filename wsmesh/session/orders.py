@@ -101,6 +101,12 @@ class Drain(Order, frozen=True, tag="drain"):
     """Stop taking clients, tell those that are here to go elsewhere, and end, as on SIGTERM."""
 
 
+class MoveClients(Order, frozen=True, tag="move"):
+    """Send all clients elsewhere within so many seconds, and go on."""
+
+    within: float
+
+
 class ListConnections(Order, frozen=True, tag="connections"):
     """Answer with the user's `ConnectionInfo`s."""
 
@@ -129,6 +135,7 @@ class NodeInfo:
     zone: str = ""
     weight: float = 1.0
     capacity: int = 0
+    release: str = ""
 
 
 @frozen(kw_only=True)
@@ -147,6 +154,7 @@ class ConnectionInfo:
 AnyOrder = (
     SubscribeClients | UnsubscribeClients | DisconnectClients | RefreshClients | RevokeUser
     | RevokeToken | FenceSession | CountChannels | DescribeNode | ListConnections | Drain
+    | MoveClients
 )  # fmt: skip
 
 _encode = msgspec.json.Encoder().encode

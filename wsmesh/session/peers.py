@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
+from wsmesh.errors import ReplyError
 from wsmesh.session.orders import AnyOrder, NodeInfo
 
 
@@ -15,6 +16,12 @@ class Peers(Protocol):
         """Have every other live node carry out an order; return what each answered, JSON.
 
         A node that could not be reached, or refused, answers with an exception.
+        """
+
+    async def ask(self, node: str, order: AnyOrder) -> bytes:
+        """Have one node carry out an order; return what it answers, JSON.
+
+        :raises ReplyError: 100 it could not be reached, or refused.
         """
 
     def tell(self, node: str, order: AnyOrder) -> None:
@@ -33,6 +40,10 @@ class Alone:
     async def everywhere(self, order: AnyOrder) -> Mapping[str, bytes | Exception]:
         """Nobody else is there."""
         return {}
+
+    async def ask(self, node: str, order: AnyOrder) -> bytes:
+        """Nobody else is there."""
+        raise ReplyError(100, f"node {node} is not there", temporary=True)
 
     def tell(self, node: str, order: AnyOrder) -> None:
         """Nobody else is there."""

@@ -37,11 +37,13 @@ def understands(session: Session) -> bool:
 
 
 def send_away(
-    session: Session, why: Disconnect, *, url: str = "", ticket: str = "", reason: str = ""
+    session: Session, why: Disconnect, *, url: str = "", ticket: str = "", reason: str = "",
+    must_go: bool = False,
 ) -> bool:
     """Have a client go elsewhere now; whether it can do so before its connection is closed.
 
-    :param why: what it is closed with, those that cannot at once, the others after `GRACE`.
+    :param why: what those are closed with who cannot move.
+    :param must_go: the others too, after `GRACE`; otherwise they try as long as it takes.
     :param url: where to; empty: where it connects by itself.
     :param ticket: for the gateway.
     :param reason: a word for the client's logs.
@@ -54,7 +56,8 @@ def send_away(
     session.push(
         Push(reconnect=Reconnect(after=0.0, url=url, ticket=ticket, reason=reason))
     )
-    session.services.timers.after(GRACE, partial(_hurry, session, why))
+    if must_go:
+        session.services.timers.after(GRACE, partial(_hurry, session, why))
     return True
 
 

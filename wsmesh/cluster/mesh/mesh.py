@@ -58,6 +58,7 @@ class Mesh:
     :param hear: takes probes, loads and the like; must neither wait nor raise.
     :param linked: told that a link to a peer was opened.
     :param unlinked: told that a node has none, and why.
+    :param met: told of a node that opened a link to this one.
     :param handlers: by method, what peers may call.
     """
 
@@ -67,6 +68,7 @@ class Mesh:
     linked: Callable[[Identity], None]
     unlinked: Callable[[str, Failure], None]
     handlers: Mapping[str, Handler]
+    met: Callable[[Identity], None] = lambda peer: None
     rng: random.Random
     server_tls: SSLContext | None = None
     client_tls: SSLContext | None = None
@@ -212,6 +214,7 @@ class Mesh:
                     patience.deadline = math.inf
                     self._strangers -= 1
                     is_stranger = False
+                    self.met(link.peer)
                     await link.converse(ws, self._hear)
         except* FAULTS as faults:
             if is_stranger:

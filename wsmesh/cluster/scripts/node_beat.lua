@@ -1,9 +1,10 @@
 -- Renews a node's lease, unless there is none to renew, and returns the whole membership.
--- KEYS: nodes, leases, dead, version, cleanup
+-- KEYS: nodes, leases, dead, version, cleanup, releases
 -- ARGV: node/incarnation or "", record, lease (ms), 1 when the record's standing part has changed
 -- Returns {"dead"} when this incarnation was declared dead, else
 --   {"alive", version, {node/incarnation, record, lease left (ms), ...}, the dead of the last
---   hour, the dead whose remains have to be cleaned up}; the last two as {node/incarnation, ...}.
+--   hour, the dead whose remains have to be cleaned up, {release, share, ...}}; the dead as
+--   {node/incarnation, ...}.
 local TOMBSTONES_MS = 3600000
 if redis.call("ZSCORE", KEYS[3], ARGV[1]) then
   return {"dead"}
@@ -36,4 +37,5 @@ for i = 1, #records, 2 do
 end
 local dead = redis.call("ZRANGE", KEYS[3], 0, -1)
 local remains = redis.call("SMEMBERS", KEYS[5])
-return {"alive", tonumber(redis.call("GET", KEYS[4])), members, dead, remains}
+return {"alive", tonumber(redis.call("GET", KEYS[4])), members, dead, remains,
+        redis.call("HGETALL", KEYS[6])}

@@ -8,8 +8,10 @@ import pwd
 from collections.abc import Mapping
 from pathlib import Path
 
-from attrs import frozen
+from attrs import evolve, frozen
 
+from wsmesh.config.redis import RedisSection
+from wsmesh.config.redis_url import EMBEDDED
 from wsmesh.errors import ConfigError
 
 OPTION = "redis.embedded_dir"
@@ -71,6 +73,17 @@ class Place:
         """
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
         return LockFile(os.open(self.directory / f"{name}.lock", flags, 0o600))
+
+
+def as_client(section: RedisSection, environ: Mapping[str, str]) -> RedisSection:
+    """Return how to reach the store without being one of those who run it.
+
+    For `embedded`: the socket of the server that nodes share, whether it is there yet or not.
+    """
+    if section.url != EMBEDDED:
+        return section
+    directory = Path(section.embedded_dir) if section.embedded_dir else default_directory(environ)
+    return evolve(section, url=Place(directory).url)
 
 
 def default_directory(environment: Mapping[str, str]) -> Path:
