@@ -40,9 +40,8 @@ class Crowd:
     @property
     def lost(self) -> int:
         """How often a client was without a connection."""
-        return sum(
-            isinstance(each, Connected) and not each.moved for events in self.seen for each in events
-        )
+        seen = [each for events in self.seen for each in events]
+        return sum(isinstance(each, Connected) and not each.moved for each in seen)
 
     @property
     def moves(self) -> list[int]:

@@ -147,9 +147,10 @@ class Membership:
             buried=self._bury, outdated=self.beat_now,
         )
         self.mesh = Mesh(
-            own=self.identity, secret=self.terms.secret, hear=self._hear,
+            own=self.identity, secret=self.terms.secret, hear=self._hear, rng=self.rng,
             linked=self._watcher.linked, unlinked=self._watcher.unlinked, met=self._watcher.met,
-            handlers=self.handlers, rng=self.rng, server_tls=self.terms.server_tls, client_tls=self.terms.client_tls,
+            handlers=self.handlers, server_tls=self.terms.server_tls,
+            client_tls=self.terms.client_tls,
         )
         async with trio.open_nursery() as nursery:
             self._tasks = nursery
@@ -184,10 +185,9 @@ class Membership:
             self._is_news |= is_news
             self._lost_store(str(error))
             return
-        now = trio.current_time()
         self._renewed_at = sent_at
         self._watcher.store(is_up=True)
-        self._set_view(self.view.merged(roll.listing, now, self.terms.lease))
+        self._set_view(self.view.merged(roll.listing, trio.current_time(), self.terms.lease))
         for who in self.view.disowned(roll.listing):
             self._watcher.disowned(who)
         self._set_duty(Duty.SERVE)
