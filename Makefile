@@ -10,7 +10,7 @@ SOURCES := wsmesh balancers failover bench tests
 PACKAGING := setup.cfg pyproject.toml wsmesh/__init__.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test coverage test-all lint bench clean
+.PHONY: help demo run test coverage test-all chaos lint bench clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -32,6 +32,10 @@ coverage: $(VENV)/test ## the same tests with a report of branch coverage, which
 test-all: $(VENV)/test ## also the slow tests, and more examples of every property
 	@sh tests/prerequisites.sh
 	@HYPOTHESIS_PROFILE=$${HYPOTHESIS_PROFILE:-thorough} $(BIN)/python -m pytest -q --cov --cov-report=term $(PYTEST)
+
+chaos: $(VENV)/test ## break a cluster under load for 5 minutes, and judge what clients saw (CHAOS="--help")
+	@sh tests/prerequisites.sh
+	@$(BIN)/python -m tests.chaos $(CHAOS)
 
 lint: $(VENV)/lint ## style, types, async rules, import contracts
 	@$(BIN)/ruff check $(SOURCES)

@@ -148,3 +148,41 @@ def test_a_moment_that_is_no_number_counts_for_nothing(value):
 def test_nobody_is_made_to_wait_for_hours():
     found = advice.of_rejection(503, [(b"retry-after-ms", b"9" * 30)], 0.0)
     assert found.retry_after == advice.LONGEST_ADVICE
+
+
+async def test_a_move_that_has_to_wait_is_no_lost_connection(server, settings, autojump_clock):
+    async def play():
+        old = await server.accept()
+        await old.welcome("one", **session(1.0))
+        await old.say({"push": {"reconnect": {"after": 0.0, "ticket": "t.1"}}})
+        await server.reject(503, [(b"Retry-After-Ms", b"2000")])
+        await (await server.accept()).welcome("two", **session(1.0))
+        await trio.sleep_forever()
+
+    server.nursery.start_soon(play)
+    seen = []
+    async with open_client(URL, **settings | {"observe": seen.append}) as client:
+        while client.client_id != "two":
+            await trio.sleep(0.01)
+    assert [0, 0, 2.0] == [at for at, _ in server.dials]
+    assert [("one", False), ("two", True)] == [(each.client, each.moved) for each in seen]
+
+
+async def test_who_loses_the_connection_while_moving_is_told(server, settings, autojump_clock):
+    async def play():
+        old = await server.accept()
+        await old.welcome("one", **session(1.0))
+        await old.say({"push": {"reconnect": {"after": 0.0}}})
+        new = await server.accept()
+        await old.close(3001, "shutdown")
+        await trio.testing.wait_all_tasks_blocked()
+        await new.welcome("two", **session(1.0))
+        await trio.sleep_forever()
+
+    server.nursery.start_soon(play)
+    seen = []
+    async with open_client(URL, **settings | {"observe": seen.append}) as client:
+        while client.client_id != "two":
+            await trio.sleep(0.01)
+    assert [Connected, Connecting, Connected] == [type(each) for each in seen]
+    assert (3001, False) == (seen[1].code, seen[2].moved)

@@ -36,7 +36,7 @@ from tests.history.publisher import (
 )
 from tests.history.recorder import Recorder, open_recorder
 from tests.history.subscriber import QUICK, RoundRobin, Subscriber, identity_of
-from wsmesh.client import ClientError, open_client
+from wsmesh.client import ClientError, Deadlines, open_client
 from wsmesh.errors import ReplyError
 
 #: Seconds for an attempt over HTTP, and between looks at what is still missing.
@@ -186,6 +186,7 @@ async def recorded_load(
     rate: float = 100.0,
     body_bytes: int = 64,
     settle_within: float = 20.0,
+    deadlines: Deadlines | None = None,
 ) -> AsyncGenerator[Load]:
     """Publish and subscribe for the length of the context, and put everything on record.
 
@@ -200,6 +201,7 @@ async def recorded_load(
         clients' connections, once, and without learning positions.
     :param api_urls: `http://host:port` of the API, where it is not that of `urls`.
     :param rate: messages a second of each publisher.
+    :param deadlines: of the subscribers.
     """
     api_urls = api_urls or [f"http://{urlsplit(url).netloc}" for url in urls]
     async with AsyncExitStack() as stack:
@@ -227,7 +229,7 @@ async def recorded_load(
             for number in range(subscribers):
                 subscriber = Subscriber(
                     cid=f"{name}.c{number}", channels=channels, recorder=recorder, token=token,
-                    address=RoundRobin(urls, number),
+                    address=RoundRobin(urls, number), deadlines=deadlines or Deadlines(),
                 )
                 load.subscribers.append(subscriber)
                 nursery.start_soon(subscriber.run)

@@ -18,6 +18,7 @@ from wsmesh.client import (
     ClientEvent,
     Connected,
     Connecting,
+    Deadlines,
     Disconnected,
     NotConnected,
     Publication,
@@ -76,6 +77,7 @@ class Subscriber:
     recorder: Recorder
     address: RoundRobin
     token: str = ""
+    deadlines: Deadlines = field(factory=Deadlines)
     views: dict[str, View] = field(init=False, factory=dict)
     subscribed: trio.Event = field(init=False, factory=trio.Event)
     client: Client | None = field(init=False, default=None)
@@ -90,6 +92,7 @@ class Subscriber:
             async with (
                 open_client(
                     self.address.urls[0], token=self.token, dial=self.address.dial,
+                    deadlines=self.deadlines,
                     observe=self.observe, backoff=QUICK, uniform=random.Random(self.cid).uniform,
                 ) as client,
                 trio.open_nursery() as nursery,

@@ -49,6 +49,7 @@ class Core:
     :param resume: what the server gave us to continue our session with.
     :param window: seconds within which the first attempt after a lost connection comes; 0: the
         server did not say.
+    :param is_known_lost: there is no connection, and who observes was told.
     :param retired: connections that are being replaced and still deliver.
     """
 
@@ -66,6 +67,7 @@ class Core:
     order: MoveOrder | None = None
     bell: Bell = field(factory=Bell)
     is_closing: bool = False
+    is_known_lost: bool = True
     ending: Ending | None = None
     last_failure: str = ""
     _changed: trio.Event = field(factory=trio.Event)

@@ -32,7 +32,7 @@ async def _come_back(core: Core, links: trio.Nursery, ending: Ending) -> Link | 
         return ending
     _note(core, ending)
     delay = _first_delay(core, ending)
-    core.options.observe(Connecting(code=ending.code, reason=ending.reason, delay=delay))
+    _tell_lost(core, ending, delay)
     await _pause(core, delay)
     return await _establish(core, links, None)
 
@@ -73,7 +73,8 @@ async def _establish(core: Core, links: trio.Nursery, old: Link | None) -> Link 
         # With a stale token nothing is wrong with the server.
         is_sound = attempt == 0 and ending.stale_token
         delay = 0.0 if is_sound else _delay(core, attempt, ending)
-        core.options.observe(Connecting(code=ending.code, reason=ending.reason, delay=delay))
+        if core.link is None:
+            _tell_lost(core, ending, delay)
         await _pause(core, delay)
         attempt += 1
 
@@ -82,7 +83,7 @@ async def _attempt(core: Core, links: trio.Nursery) -> Link:
     """Try once; that decides a move that was ordered, an advised one is pursued by `_establish`."""
     order = core.order
     url = await _target(core) if order is None or order.url is None else order.url
-    moved = core.link is not None
+    old, moved = core.link, core.link is not None
     link: Link = await links.start(run_link, core, url, "" if order is None else order.ticket)
     if order is not None:
         order.failure = link.ending
@@ -95,8 +96,18 @@ async def _attempt(core: Core, links: trio.Nursery) -> Link:
         core.last_failure = ""
         if core.options.placement is not None:
             core.options.placement.arrived()
+        if old is not None and old.ending is not None and not core.is_known_lost:
+            # It ended while the attempt was under way that was to replace it.
+            moved = False
+            _tell_lost(core, old.ending, 0.0)
+        core.is_known_lost = False
         core.options.observe(Connected(client=link.result.client, url=url, moved=moved))
     return link
+
+
+def _tell_lost(core: Core, ending: Ending, delay: float) -> None:
+    core.is_known_lost = True
+    core.options.observe(Connecting(code=ending.code, reason=ending.reason, delay=delay))
 
 
 async def _target(core: Core) -> str:

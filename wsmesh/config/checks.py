@@ -20,6 +20,7 @@ from wsmesh.config.listener_checks import (
 )
 from wsmesh.config.rebalance import rebalance_faults
 from wsmesh.config.redis_checks import redis_faults
+from wsmesh.config.scaling import scaling_faults
 from wsmesh.config.sections import Config
 from wsmesh.config.strategies import Load, Strategies, built
 from wsmesh.config.units import format_duration, format_size
@@ -46,7 +47,7 @@ def check(config: Config, strategies: Strategies) -> list[Fault]:
         *_lease_faults(config),
         *_client_faults(config),
         *_limit_faults(config),
-        *_scaling_faults(config),
+        *scaling_faults(config.scaling),
         *rebalance_faults(config.rebalance, config.balancer),
         *_strategy_faults(config, strategies),
         *affinity_faults(config.affinity, bool(config.client.token.jwks_public_endpoint)),
@@ -121,23 +122,6 @@ def _limit_faults(config: Config) -> Iterator[Fault]:
             f"expected at least limits.send_queue_bytes, {format_size(limits.send_queue_bytes)}, "
             f"found {format_size(limits.send_queue_total)}",
             ("limits.send_queue_bytes",),
-        )
-
-
-def _scaling_faults(config: Config) -> Iterator[Fault]:
-    scaling = config.scaling
-    if scaling.scale_down_threshold >= scaling.scale_up_threshold:
-        yield Fault(
-            "scaling.scale_down_threshold",
-            f"expected less than scaling.scale_up_threshold, {scaling.scale_up_threshold:g}, "
-            f"found {scaling.scale_down_threshold:g}",
-            ("scaling.scale_up_threshold",),
-        )
-    if scaling.min_nodes > scaling.max_nodes:
-        yield Fault(
-            "scaling.min_nodes",
-            f"expected at most scaling.max_nodes, {scaling.max_nodes}, found {scaling.min_nodes}",
-            ("scaling.max_nodes",),
         )
 
 

@@ -24,6 +24,7 @@ from wsmesh.config.gateway import GatewaySection
 from wsmesh.config.limits import BatchSection, CompressionSection, LimitsSection, ProxySection
 from wsmesh.config.rebalance import RebalanceSection
 from wsmesh.config.redis import RedisSection
+from wsmesh.config.scaling import ScalingSection
 from wsmesh.config.supervisor import SupervisorSection
 from wsmesh.config.values import (
     NodeURL,
@@ -33,7 +34,6 @@ from wsmesh.config.values import (
     at_least,
     one_of,
     option,
-    within,
 )
 
 __all__ = [
@@ -148,20 +148,6 @@ class FailoverSection:
         500.0, "Clients per second that are sent to one node.", validator=at_least(1.0),
         reloadable=True,
     )
-
-
-@frozen(kw_only=True)
-class ScalingSection:
-    """`[scaling]`: the size of the cluster."""
-
-    scale_up_threshold: float = option(
-        0.8, "Cluster load above which a node is added.", validator=within(0.01, 1.0)
-    )
-    scale_down_threshold: float = option(
-        0.3, "Cluster load below which a node is removed.", validator=within(0.0, 0.99)
-    )
-    min_nodes: int = option(1, "Never fewer nodes.", validator=at_least(1))
-    max_nodes: int = option(10, "Never more nodes.", validator=at_least(1))
 
 
 @frozen(kw_only=True)

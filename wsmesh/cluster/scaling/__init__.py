@@ -1,0 +1,1 @@
+"""Decides how many nodes there should be; everything here is pure."""
